@@ -1,0 +1,31 @@
+//! The vocabulary and the rules of a festival: ids, topics, times, roles, changes, lanes, receipts.
+//!
+//! Pure: no I/O, no clock of its own, no randomness of its own. Everything here can be tested by calling it.
+//! One noun per idea; the words are those of `docs/ARCHITECTURE.md`.
+
+mod access;
+mod change;
+mod channel;
+mod id;
+mod lane;
+mod receipt;
+mod role;
+mod text;
+mod time;
+mod topic;
+
+pub use access::{Claims, Principal, may_subscribe};
+pub use change::{
+    Announced, Aspect, Audience, Change, ChangeKind, EventSnapshot, NotificationKind, VenueSnapshot,
+};
+pub use channel::{Channel, ChannelUnknown};
+pub use id::{
+    AnnouncementId, CategoryId, ChangeId, DeliveryId, DeviceId, EventId, NotificationId, PerformerId,
+    PublicationId, UserId, VenueId,
+};
+pub use lane::{Lane, LaneUnknown};
+pub use receipt::{Action, DeliveryState, EvidenceKind, StateUnknown};
+pub use role::{Permission, Role, RoleUnknown};
+pub use text::{Language, LocalizedText};
+pub use time::{Clock, ManualClock, Timestamp, TimestampError};
+pub use topic::{Topic, TopicError, TopicKind};

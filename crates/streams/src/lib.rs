@@ -1,0 +1,16 @@
+//! The change log and the work queues, each embedded or on Redis. Alone in speaking Redis.
+//!
+//! [`ChangeLog`]: the partitioned, append-only log of publications that every hub node tails. [`WorkQueue`]: pages
+//! of work, claimed by lease, acknowledged, retried later. Both promise *at least once*; consumers are idempotent
+//! by id. One conformance suite runs over both backends.
+
+mod error;
+mod log;
+mod queue;
+
+pub use error::StreamsError;
+pub use log::{
+    ChangeLog, Cursor, Entry, Epoch, NewPublication, Partition, PartitionState, Position, Publication,
+    ReadBatch,
+};
+pub use queue::{Claimed, NewItem, QueueName, QueueStats, WorkQueue};
