@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Everything that happens after a commit: relay, planner, channels, receipts, sweepers. A file a job.
+
+pub mod gateway;

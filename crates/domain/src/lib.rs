@@ -8,6 +8,7 @@ mod change;
 mod channel;
 mod id;
 mod lane;
+mod mac;
 mod receipt;
 mod role;
 mod text;
@@ -24,6 +25,7 @@ pub use id::{
     PublicationId, UserId, VenueId,
 };
 pub use lane::{Lane, LaneUnknown};
+pub use mac::ReceiptKey;
 pub use receipt::{Action, DeliveryState, EvidenceKind, StateUnknown};
 pub use role::{Permission, Role, RoleUnknown};
 pub use text::{Language, LocalizedText};

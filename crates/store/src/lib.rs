@@ -6,7 +6,26 @@
 
 mod connection;
 mod error;
+
+pub mod announcements;
+pub mod audience;
+pub mod categories;
+pub mod deliveries;
+pub mod devices;
+pub mod events;
+pub mod evidence;
+pub mod idempotency;
+pub mod lane_pauses;
+pub mod leases;
+pub mod log_cursors;
 pub mod migration;
+pub mod notifications;
+pub mod outbox;
+pub mod performers;
+pub mod refresh_tokens;
+pub mod stars;
+pub mod users;
+pub mod venues;
 
 pub use connection::{Config, Engine, Store, Tx};
 pub use error::StoreError;
