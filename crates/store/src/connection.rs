@@ -119,13 +119,11 @@ impl Store {
     }
 
     /// Where reads outside of transactions go.
-    #[expect(dead_code, reason = "the table modules use it")]
     pub(crate) fn reader(&self) -> &DatabaseConnection {
         &self.read
     }
 
     /// Notified when a transaction of this process that wrote to the outbox has committed.
-    #[expect(dead_code, reason = "the outbox module uses it")]
     pub(crate) fn outbox_written(&self) -> &Arc<Notify> {
         &self.outbox_written
     }
@@ -150,15 +148,13 @@ impl Tx {
     }
 
     /// The connection that the table modules run their statements on.
-    #[expect(dead_code, reason = "the table modules use it")]
     pub(crate) fn connection(&mut self) -> &DatabaseTransaction {
         &self.inner
     }
 
-    /// Asks for the relay to be woken at commit.
-    #[expect(dead_code, reason = "the outbox module uses it")]
-    pub(crate) fn wake_relay_at_commit(&mut self) {
-        self.wakes_relay = true;
+    /// Asks for the relay of this process to be woken at commit. Whether this was the first time.
+    pub(crate) fn wake_relay_at_commit(&mut self) -> bool {
+        !std::mem::replace(&mut self.wakes_relay, true)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod connection;
 mod error;
+mod sql;
 
 pub mod announcements;
 pub mod audience;

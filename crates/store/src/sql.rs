@@ -1,0 +1,65 @@
+//! Statements as text, for what reads better as SQL than as a builder. `$1`, `$2`, … work on both engines.
+
+use domain::Timestamp;
+use sea_orm::{DbBackend, QueryResult, Statement, TryGetable, Value};
+
+use crate::{Engine, StoreError};
+
+/// A statement of `engine` with its values.
+pub(crate) fn statement(
+    engine: Engine,
+    sql: impl Into<String>,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    let backend = match engine {
+        Engine::Sqlite => DbBackend::Sqlite,
+        Engine::Postgres => DbBackend::Postgres,
+    };
+    Statement::from_sql_and_values(backend, sql, values)
+}
+
+/// The column named `column`.
+pub(crate) fn get<T: TryGetable>(row: &QueryResult, column: &str) -> Result<T, StoreError> {
+    Ok(row.try_get("", column)?)
+}
+
+/// The instant in the column named `column`.
+pub(crate) fn get_at(row: &QueryResult, column: &'static str) -> Result<Timestamp, StoreError> {
+    instant(column, get(row, column)?)
+}
+
+/// The instant in the column named `column`, or nothing.
+pub(crate) fn get_at_null(row: &QueryResult, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    get::<Option<i64>>(row, column)?.map(|micros| instant(column, micros)).transpose()
+}
+
+/// The word in the column named `column`, as the domain knows it.
+pub(crate) fn get_word<T: std::str::FromStr>(
+    row: &QueryResult,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    let word: String = get(row, column)?;
+    word.parse().map_err(|_| corrupt(column, &word))
+}
+
+/// The JSON in the column named `column`.
+pub(crate) fn get_json<T: serde::de::DeserializeOwned>(
+    row: &QueryResult,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    let text: String = get(row, column)?;
+    serde_json::from_str(&text).map_err(|_| corrupt(column, &text))
+}
+
+/// `value` as JSON text.
+pub(crate) fn json_text<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("our own types have string keys and no failing parts")
+}
+
+fn instant(column: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_microsecond(micros).map_err(|_| corrupt(column, &micros.to_string()))
+}
+
+fn corrupt(column: &'static str, value: &str) -> StoreError {
+    StoreError::Corrupt { column, value: value.chars().take(80).collect() }
+}
