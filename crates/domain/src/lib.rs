@@ -6,6 +6,9 @@
 mod access;
 mod change;
 mod channel;
+mod conflict;
+mod event;
+mod festival_day;
 mod id;
 mod lane;
 mod mac;
@@ -20,6 +23,11 @@ pub use change::{
     Announced, Aspect, Audience, Change, ChangeKind, EventSnapshot, NotificationKind, VenueSnapshot,
 };
 pub use channel::{Channel, ChannelUnknown};
+pub use conflict::{
+    Booking, Conflict, ConflictRule, Severity, Slot, SlotError, VenueRules, conflicts_of, conflicts_within,
+};
+pub use event::{CAPACITY_MAX, EventPlan, EventStatus, FieldFault, IllegalTransition, StatusUnknown};
+pub use festival_day::{FestivalDays, LocalTimeError, Zone, ZoneUnknown};
 pub use id::{
     AnnouncementId, CategoryId, ChangeId, DeliveryId, DeviceId, EventId, NotificationId, PerformerId,
     PublicationId, UserId, VenueId,

@@ -34,10 +34,14 @@ impl Timestamp {
             .map_err(|_| TimestampError::OutOfRange(microseconds))
     }
 
+    /// The last instant that microseconds since 1970 reach; calendar instants go a fraction of a second further.
+    const MAX_MICROSECOND: i64 = 253_402_207_200_000_000;
+
     /// From a calendar instant, dropping what is finer than a microsecond.
     pub fn from_jiff(instant: jiff::Timestamp) -> Self {
+        let microseconds = instant.as_microsecond().min(Self::MAX_MICROSECOND);
         Self(
-            jiff::Timestamp::from_microsecond(instant.as_microsecond())
+            jiff::Timestamp::from_microsecond(microseconds)
                 .expect("an instant in range stays in range when truncated"),
         )
     }
@@ -71,7 +75,7 @@ impl Add<Duration> for Timestamp {
     fn add(self, span: Duration) -> Self {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
         Self::from_microsecond(self.as_microsecond().saturating_add(micros))
-            .unwrap_or(Self(jiff::Timestamp::MAX))
+            .unwrap_or(Self::from_jiff(jiff::Timestamp::MAX))
     }
 }
 
@@ -174,8 +178,9 @@ mod tests {
 
     #[test]
     fn arithmetic_saturates() {
-        let last = Timestamp(jiff::Timestamp::MAX);
-        assert!(last + Duration::from_secs(1) <= Timestamp(jiff::Timestamp::MAX));
+        let last: Timestamp = "9999-12-30T22:00:00.9999Z".parse().unwrap();
+        assert_eq!(last + Duration::from_secs(1), last);
+        assert_eq!(Timestamp::from_microsecond(last.as_microsecond()), Ok(last));
         let early: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         assert_eq!(early.since(last), Duration::ZERO);
     }

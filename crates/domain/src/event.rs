@@ -1,0 +1,338 @@
+//! Events: their states, their times, and what an organizer may write into one.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CategoryId, LocalizedText, PerformerId, Slot, VenueId, Zone};
+
+/// Where an event stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventStatus {
+    /// Seen by organizers alone.
+    Draft,
+    /// In the public programme.
+    Published,
+    /// Taking place now.
+    Live,
+    /// Over.
+    Completed,
+    /// Will not take place.
+    Cancelled,
+    /// Will take place at a time not yet known.
+    Postponed,
+}
+
+/// A word that names no status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not a status: draft, published, live, completed, cancelled or postponed")]
+pub struct StatusUnknown(pub String);
+
+/// A step that the life of an event does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event that is {from} cannot become {to}, only {}", words(from.targets()))]
+pub struct IllegalTransition {
+    /// What it is.
+    pub from: EventStatus,
+    /// What was asked for.
+    pub to: EventStatus,
+}
+
+impl EventStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Draft, Self::Published, Self::Live, Self::Completed, Self::Cancelled, Self::Postponed];
+
+    /// The word in JSON and SQL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Published => "published",
+            Self::Live => "live",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Postponed => "postponed",
+        }
+    }
+
+    /// The transition table: what an event of this status may become, the usual step first.
+    pub fn targets(self) -> &'static [Self] {
+        match self {
+            Self::Draft => &[Self::Published],
+            Self::Published => &[Self::Live, Self::Postponed, Self::Cancelled, Self::Draft],
+            Self::Live => &[Self::Completed, Self::Postponed, Self::Cancelled],
+            Self::Completed => &[],
+            Self::Cancelled => &[Self::Published, Self::Draft],
+            Self::Postponed => &[Self::Published, Self::Cancelled, Self::Draft],
+        }
+    }
+
+    /// Takes the step to `to`.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`] when the transition table does not have it; a status does not lead to itself.
+    pub fn step(self, to: Self) -> Result<Self, IllegalTransition> {
+        if self.targets().contains(&to) { Ok(to) } else { Err(IllegalTransition { from: self, to }) }
+    }
+
+    /// Whether the public may know of the event.
+    pub fn is_public(self) -> bool {
+        self != Self::Draft
+    }
+
+    /// Whether the event claims its time and place. One that is cancelled or postponed does not.
+    pub fn occupies(self) -> bool {
+        !matches!(self, Self::Cancelled | Self::Postponed)
+    }
+}
+
+impl fmt::Display for EventStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for EventStatus {
+    type Err = StatusUnknown;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|one| one.as_str() == word)
+            .ok_or_else(|| StatusUnknown(word.chars().take(64).collect()))
+    }
+}
+
+/// `published, live or cancelled`; `nothing` for none.
+fn words(list: &[EventStatus]) -> String {
+    match list {
+        [] => "nothing".to_owned(),
+        [only] => only.to_string(),
+        [before @ .., last] => {
+            let before: Vec<_> = before.iter().map(|status| status.as_str()).collect();
+            format!("{} or {last}", before.join(", "))
+        }
+    }
+}
+
+/// What an organizer decides about an event, apart from its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPlan {
+    /// Its title, 1 to [`EventPlan::TITLE_CHARS_MAX`] characters.
+    pub title: LocalizedText,
+    /// Markdown, at most [`EventPlan::DESCRIPTION_CHARS_MAX`] characters; may be empty.
+    pub description: LocalizedText,
+    /// Language of the event itself, as a BCP 47 tag; empty when unknown.
+    pub language: String,
+    /// Where.
+    pub venue_id: VenueId,
+    /// What kind, where known.
+    pub category_id: Option<CategoryId>,
+    /// By whom, in the order of the poster.
+    pub performers: Vec<PerformerId>,
+    /// When.
+    pub slot: Slot,
+    /// The zone in which its times were chosen.
+    pub zone: Zone,
+    /// People it admits, where limited below the venue's capacity.
+    pub capacity: Option<i64>,
+}
+
+/// A field that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldFault {
+    /// JSON pointer of the field in the request, such as `/title`.
+    pub pointer: &'static str,
+    /// A stable word for the rule: `blank`, `too_long`, `out_of_range`, …
+    pub code: &'static str,
+    /// The rule, for people.
+    pub message: String,
+}
+
+impl FieldFault {
+    /// A fault of the field at `pointer`.
+    pub fn new(pointer: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { pointer, code, message: message.into() }
+    }
+
+    /// Notes in `faults` a `text` that is blank or longer than `chars_max`.
+    pub fn check_text(
+        faults: &mut Vec<Self>,
+        pointer: &'static str,
+        text: &LocalizedText,
+        chars_max: usize,
+        required: bool,
+    ) {
+        if required && text.is_blank() {
+            faults.push(Self::new(pointer, "blank", "must not be blank"));
+        }
+        if text.chars_max() > chars_max {
+            faults.push(Self::new(pointer, "too_long", format!("must have at most {chars_max} characters")));
+        }
+        let hostile =
+            |text: &String| text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+        if text.ar.iter().chain(&text.en).any(hostile) {
+            faults.push(Self::new(pointer, "control_character", "must not contain control characters"));
+        }
+    }
+
+    /// Notes in `faults` a `capacity` outside 1 to [`CAPACITY_MAX`].
+    pub fn check_capacity(faults: &mut Vec<Self>, pointer: &'static str, capacity: Option<i64>) {
+        if capacity.is_some_and(|people| !(1..=CAPACITY_MAX).contains(&people)) {
+            faults.push(Self::new(pointer, "out_of_range", format!("must be 1 to {CAPACITY_MAX}")));
+        }
+    }
+}
+
+/// People that the greatest place holds.
+pub const CAPACITY_MAX: i64 = 10_000_000;
+
+impl EventPlan {
+    /// Characters in the longest title, of each language.
+    pub const TITLE_CHARS_MAX: usize = 300;
+    /// Characters in the longest description, of each language.
+    pub const DESCRIPTION_CHARS_MAX: usize = 20_000;
+    /// Performers of one event.
+    pub const PERFORMERS_MAX: usize = 100;
+    /// Bytes in the longest language tag.
+    pub const LANGUAGE_BYTES_MAX: usize = 35;
+
+    /// Every rule that the fields break by themselves, without knowing other rows; empty when none.
+    pub fn faults(&self) -> Vec<FieldFault> {
+        let mut faults = Vec::new();
+        FieldFault::check_text(&mut faults, "/title", &self.title, Self::TITLE_CHARS_MAX, true);
+        FieldFault::check_text(
+            &mut faults,
+            "/description",
+            &self.description,
+            Self::DESCRIPTION_CHARS_MAX,
+            false,
+        );
+        if !is_language_tag(&self.language) {
+            let rule = "must be a BCP 47 tag such as ar or en-GB";
+            faults.push(FieldFault::new("/language", "malformed", rule));
+        }
+        if self.performers.len() > Self::PERFORMERS_MAX {
+            let rule = format!("must name at most {} performers", Self::PERFORMERS_MAX);
+            faults.push(FieldFault::new("/performer_ids", "too_many", rule));
+        }
+        let distinct: HashSet<_> = self.performers.iter().collect();
+        if distinct.len() < self.performers.len() {
+            faults.push(FieldFault::new("/performer_ids", "repeated", "must name each performer once"));
+        }
+        FieldFault::check_capacity(&mut faults, "/capacity", self.capacity);
+        faults
+    }
+}
+
+/// Empty, or letters, digits and hyphens within the length that BCP 47 calls sufficient.
+fn is_language_tag(tag: &str) -> bool {
+    tag.len() <= EventPlan::LANGUAGE_BYTES_MAX
+        && (tag.is_empty() || tag.split('-').all(|part| (1..=8).contains(&part.len())))
+        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of the documentation, written down a second time.
+    const LEGAL: [(EventStatus, EventStatus); 13] = {
+        use EventStatus::{Cancelled, Completed, Draft, Live, Postponed, Published};
+        [
+            (Draft, Published),
+            (Published, Live),
+            (Published, Postponed),
+            (Published, Cancelled),
+            (Published, Draft),
+            (Live, Completed),
+            (Live, Postponed),
+            (Live, Cancelled),
+            (Cancelled, Published),
+            (Cancelled, Draft),
+            (Postponed, Published),
+            (Postponed, Cancelled),
+            (Postponed, Draft),
+        ]
+    };
+
+    #[test]
+    fn exactly_the_listed_transitions_are_legal() {
+        for from in EventStatus::ALL {
+            for to in EventStatus::ALL {
+                match from.step(to) {
+                    Ok(reached) => assert!(reached == to && LEGAL.contains(&(from, to)), "{from} -> {to}"),
+                    Err(refusal) => {
+                        assert!(!LEGAL.contains(&(from, to)), "{from} -> {to}");
+                        let text = refusal.to_string();
+                        assert!(from.targets().iter().all(|legal| text.contains(legal.as_str())), "{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_walk_through_the_table_can_end_and_words_come_back() {
+        for status in EventStatus::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+            // completed is reachable from everywhere within four steps
+            let mut reached = HashSet::from([status]);
+            for _ in 0..4 {
+                reached.extend(reached.clone().iter().flat_map(|one| one.targets()));
+            }
+            assert!(reached.contains(&EventStatus::Completed), "{status}");
+        }
+        assert_eq!("Live".parse::<EventStatus>(), Err(StatusUnknown("Live".to_owned())));
+    }
+
+    #[test]
+    fn a_refusal_names_the_legal_steps() {
+        let refusal = EventStatus::Live.step(EventStatus::Draft).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "an event that is live cannot become draft, only completed, postponed or cancelled"
+        );
+        let refusal = EventStatus::Completed.step(EventStatus::Live).unwrap_err();
+        assert_eq!(refusal.to_string(), "an event that is completed cannot become live, only nothing");
+    }
+
+    #[test]
+    fn each_field_has_its_rules() {
+        let good = EventPlan {
+            title: LocalizedText::english("Opening"),
+            description: LocalizedText::default(),
+            language: "ar-EG".to_owned(),
+            venue_id: VenueId(1),
+            category_id: None,
+            performers: vec![PerformerId(1), PerformerId(2)],
+            slot: Slot::new("2026-07-15T20:00:00Z".parse().unwrap(), "2026-07-15T21:00:00Z".parse().unwrap())
+                .unwrap(),
+            zone: Zone::new("Africa/Cairo").unwrap(),
+            capacity: Some(1),
+        };
+        assert_eq!(good.faults(), []);
+        let bad = EventPlan {
+            title: LocalizedText { ar: Some(" ".to_owned()), en: None },
+            description: LocalizedText::english("x".repeat(20_001)),
+            language: "a_b".to_owned(),
+            performers: vec![PerformerId(1), PerformerId(1)],
+            capacity: Some(0),
+            ..good
+        };
+        let found: Vec<_> = bad.faults().iter().map(|fault| (fault.pointer, fault.code)).collect();
+        assert_eq!(
+            found,
+            [
+                ("/title", "blank"),
+                ("/description", "too_long"),
+                ("/language", "malformed"),
+                ("/performer_ids", "repeated"),
+                ("/capacity", "out_of_range"),
+            ]
+        );
+    }
+}
