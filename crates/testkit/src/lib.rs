@@ -1,1 +1,4 @@
-//! Placeholder.
+//! For tests only: servers, provider stand-ins, fixtures. Each module stands alone; this file only lists them.
+
+pub mod proxy;
+pub mod redis;
