@@ -13,6 +13,7 @@ mod id;
 mod lane;
 mod mac;
 mod receipt;
+mod retry;
 mod role;
 mod text;
 mod time;
@@ -35,6 +36,7 @@ pub use id::{
 pub use lane::{Lane, LaneUnknown};
 pub use mac::ReceiptKey;
 pub use receipt::{Action, DeliveryState, EvidenceKind, StateUnknown};
+pub use retry::{Next, RetryPolicy, Times};
 pub use role::{Permission, Role, RoleUnknown};
 pub use text::{Language, LocalizedText};
 pub use time::{Clock, ManualClock, Timestamp, TimestampError};

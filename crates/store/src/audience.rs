@@ -1,1 +1,151 @@
-//! Table family `audience`.
+//! Who a notification is for, in pages by user id, with the targets that reach them.
+
+use std::collections::HashMap;
+
+use domain::{Audience, Channel, DeviceId, Language, UserId};
+use sea_orm::{ConnectionTrait, QueryResult};
+
+use crate::sql::{Values, count, get, get_word, statement};
+use crate::{Store, StoreError, Tx};
+
+/// A person of an audience.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// Who.
+    pub user_id: UserId,
+    /// Mail address; may be empty.
+    pub email: String,
+    /// Their language.
+    pub language: Language,
+    /// Their active devices.
+    pub targets: Vec<Target>,
+}
+
+/// A device that can be pushed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Which.
+    pub device_id: DeviceId,
+    /// Through which provider.
+    pub channel: Channel,
+    /// The provider's token.
+    pub token: String,
+    /// The device's language; `None` when Munadi does not speak it.
+    pub language: Option<Language>,
+}
+
+/// The next `users_max` people of `audience` with ids after `after`, in the order of their ids. Fewer than that:
+/// there are no more.
+///
+/// # Errors
+/// [`StoreError::Database`], [`StoreError::Corrupt`].
+pub async fn page(
+    store: &Store,
+    audience: &Audience,
+    after: UserId,
+    users_max: u64,
+) -> Result<Vec<Recipient>, StoreError> {
+    let mut values = Values::default();
+    let after = values.bind(after.0);
+    let limit = values.bind(count(users_max));
+    let (from, user) = match audience {
+        Audience::Everyone => ("users u WHERE".to_owned(), "u.id"),
+        Audience::Event { event_id } => {
+            let event = values.bind(event_id.0);
+            let from =
+                format!("event_stars s JOIN users u ON u.id = s.user_id WHERE s.event_id = {event} AND");
+            (from, "s.user_id")
+        }
+        Audience::Venue { venue_id } => {
+            let venue = values.bind(venue_id.0);
+            let starred = format!(
+                "u.id IN (SELECT s.user_id FROM events e JOIN event_stars s ON s.event_id = e.id \
+                 WHERE e.venue_id = {venue})"
+            );
+            (format!("users u WHERE {starred} AND"), "u.id")
+        }
+        Audience::Users { user_ids } if user_ids.is_empty() => return Ok(Vec::new()),
+        Audience::Users { user_ids } => {
+            let users = values.bind_all(user_ids.iter().map(|id| id.0));
+            (format!("users u WHERE u.id IN ({users}) AND"), "u.id")
+        }
+    };
+    let sql = format!(
+        "SELECT u.id, u.email, u.language FROM {from} {user} > {after} ORDER BY {user} LIMIT {limit}"
+    );
+    let rows = store.reader().query_all_raw(statement(store.engine(), sql, values.0)).await?;
+    let mut recipients = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut targets = targets(store, &recipients).await?;
+    for recipient in &mut recipients {
+        recipient.targets = targets.remove(&recipient.user_id).unwrap_or_default();
+    }
+    Ok(recipients)
+}
+
+fn read(row: &QueryResult) -> Result<Recipient, StoreError> {
+    let language: String = get(row, "language")?;
+    Ok(Recipient {
+        user_id: UserId(get(row, "id")?),
+        email: get(row, "email")?,
+        language: Language::of_tag(&language).unwrap_or_default(),
+        targets: Vec::new(),
+    })
+}
+
+async fn targets(
+    store: &Store,
+    recipients: &[Recipient],
+) -> Result<HashMap<UserId, Vec<Target>>, StoreError> {
+    let mut targets: HashMap<UserId, Vec<Target>> = HashMap::new();
+    if recipients.is_empty() {
+        return Ok(targets);
+    }
+    let mut values = Values::default();
+    let users = values.bind_all(recipients.iter().map(|one| one.user_id.0));
+    let sql = format!(
+        "SELECT id, user_id, channel, token, locale FROM devices \
+         WHERE user_id IN ({users}) AND state = 'active' ORDER BY id"
+    );
+    for row in store.reader().query_all_raw(statement(store.engine(), sql, values.0)).await? {
+        let locale: String = get(&row, "locale")?;
+        targets.entry(UserId(get(&row, "user_id")?)).or_default().push(Target {
+            device_id: DeviceId(get(&row, "id")?),
+            channel: get_word(&row, "channel")?,
+            token: get(&row, "token")?,
+            language: Language::of_tag(&locale),
+        });
+    }
+    Ok(targets)
+}
+
+/// What becomes of a target that a provider refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetFate {
+    /// Gone for good.
+    Retired,
+    /// Not used until a second signal.
+    Quarantined,
+}
+
+/// Stops the use of a device's token, unless the device has registered another one since. Whether it was in use.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn stop_target(
+    tx: &mut Tx,
+    device: DeviceId,
+    token: &str,
+    fate: TargetFate,
+    reason: &str,
+) -> Result<bool, StoreError> {
+    let state = match fate {
+        TargetFate::Retired => "retired",
+        TargetFate::Quarantined => "quarantined",
+    };
+    let sql = "UPDATE devices SET state = $3, state_reason = $4, version = version + 1 \
+               WHERE id = $1 AND token = $2 AND state = 'active'";
+    let engine = tx.engine();
+    let values = [device.0.into(), token.into(), state.into(), reason.into()];
+    let done = tx.connection().execute_raw(statement(engine, sql, values)).await?;
+    Ok(done.rows_affected() > 0)
+}

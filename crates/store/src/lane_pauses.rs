@@ -1,1 +1,73 @@
-//! Table family `lane_pauses`.
+//! Lanes of channels that stand still until their configuration is mended.
+
+use domain::{Channel, Lane, Timestamp};
+use sea_orm::ConnectionTrait;
+
+use crate::sql::{at, get, get_at, get_word, statement};
+use crate::{Store, StoreError, Tx};
+
+/// A lane of a channel that stands still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LanePause {
+    /// The channel.
+    pub channel: Channel,
+    /// The lane.
+    pub lane: Lane,
+    /// What the provider refused, from a bounded vocabulary.
+    pub reason: String,
+    /// Since when.
+    pub paused_at: Timestamp,
+    /// When one delivery will try whether it was mended.
+    pub retry_at: Timestamp,
+}
+
+/// Every pause.
+///
+/// # Errors
+/// [`StoreError::Database`], [`StoreError::Corrupt`].
+pub async fn list(store: &Store) -> Result<Vec<LanePause>, StoreError> {
+    let sql = "SELECT channel, lane, reason, paused_at, retry_at FROM lane_pauses ORDER BY channel, lane";
+    let rows = store.reader().query_all_raw(statement(store.engine(), sql, [])).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(LanePause {
+                channel: get_word(row, "channel")?,
+                lane: get_word(row, "lane")?,
+                reason: get(row, "reason")?,
+                paused_at: get_at(row, "paused_at")?,
+                retry_at: get_at(row, "retry_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Pauses a lane of a channel, or prolongs its pause; the first time stays.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn set(tx: &mut Tx, pause: &LanePause) -> Result<(), StoreError> {
+    let sql = "INSERT INTO lane_pauses (channel, lane, reason, paused_at, retry_at) VALUES ($1, $2, $3, $4, $5) \
+               ON CONFLICT (channel, lane) DO UPDATE SET reason = excluded.reason, retry_at = excluded.retry_at";
+    let values = [
+        pause.channel.as_str().into(),
+        pause.lane.as_str().into(),
+        pause.reason.clone().into(),
+        at(pause.paused_at),
+        at(pause.retry_at),
+    ];
+    let engine = tx.engine();
+    tx.connection().execute_raw(statement(engine, sql, values)).await?;
+    Ok(())
+}
+
+/// Ends a pause.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn clear(tx: &mut Tx, channel: Channel, lane: Lane) -> Result<(), StoreError> {
+    let sql = "DELETE FROM lane_pauses WHERE channel = $1 AND lane = $2";
+    let engine = tx.engine();
+    let values = [channel.as_str().into(), lane.as_str().into()];
+    tx.connection().execute_raw(statement(engine, sql, values)).await?;
+    Ok(())
+}

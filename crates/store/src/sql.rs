@@ -63,3 +63,47 @@ fn instant(column: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
 fn corrupt(column: &'static str, value: &str) -> StoreError {
     StoreError::Corrupt { column, value: value.chars().take(80).collect() }
 }
+
+/// The values of a statement under construction, and the places that they take in its text.
+#[derive(Default)]
+pub(crate) struct Values(pub(crate) Vec<Value>);
+
+impl Values {
+    /// Takes a value; gives its place.
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.0.push(value.into());
+        format!("${}", self.0.len())
+    }
+
+    /// Takes a list; gives its places, joined by commas.
+    pub(crate) fn bind_all<T: Into<Value>>(&mut self, values: impl IntoIterator<Item = T>) -> String {
+        let mut places = String::new();
+        for value in values {
+            if !places.is_empty() {
+                places.push_str(", ");
+            }
+            places.push_str(&self.bind(value));
+        }
+        places
+    }
+
+    /// Takes a row; gives its places in parentheses.
+    pub(crate) fn bind_row(&mut self, values: impl IntoIterator<Item = Value>) -> String {
+        format!("({})", self.bind_all(values))
+    }
+}
+
+/// An instant as its column holds it.
+pub(crate) fn at(instant: Timestamp) -> Value {
+    Value::from(instant.as_microsecond())
+}
+
+/// An instant or nothing, as its column holds it.
+pub(crate) fn at_null(instant: Option<Timestamp>) -> Value {
+    Value::from(instant.map(Timestamp::as_microsecond))
+}
+
+/// A count or limit as SQL takes it.
+pub(crate) fn count(number: u64) -> Value {
+    Value::from(i64::try_from(number).unwrap_or(i64::MAX))
+}

@@ -211,12 +211,15 @@ fn announcements() -> Family {
         .col(text("channel"))
         .col(text("state"))
         .col(int("deliveries"))
+        .col(int("changed_at"))
         .primary_key(&mut key(&["notification_id", "channel", "state"]))
         .take();
     let indexes = vec![
         unique("announcements", &["notification_id"]),
         index("announcements", &["created_at", "id"]),
         index("notifications", &["planned_at", "created_at"]),
+        index("notifications", &["lane", "created_at"]),
+        index("notification_counts", &["changed_at"]),
     ];
     (vec![announcements, notifications, notification_counts], indexes)
 }
@@ -237,7 +240,7 @@ fn deliveries() -> Family {
         .col(int("fence")) // rises with each claim; a write with an older one is refused
         .col(text_null("provider_id"))
         .col(int("queued_at"))
-        .col(int_null("next_attempt_at"))
+        .col(int_null("next_attempt_at")) // when the engine is due to act; null: not its turn
         .col(int_null("sending_at"))
         .col(int_null("accepted_at"))
         .col(int_null("delivered_at"))
@@ -270,8 +273,9 @@ fn deliveries() -> Family {
     let indexes = vec![
         index("deliveries", &["notification_id", "user_id"]),
         index("deliveries", &["ended_at", "expires_at"]),
+        index("deliveries", &["next_attempt_at"]),
         index("deliveries", &["user_id", "queued_at"]),
-        unique("evidence", &["delivery_id", "kind", "source", "at"]),
+        unique("evidence", &["delivery_id", "kind", "source", "code"]),
     ];
     (vec![deliveries, attempts, evidence], indexes)
 }

@@ -1,0 +1,101 @@
+//! Deliveries that nobody would end otherwise: past their deadline, withdrawn, or forgotten by a crash.
+
+use domain::{Channel, DeliveryId, DeliveryState, Lane, NotificationId, Timestamp};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
+
+use super::Move;
+use super::row::{lock, write};
+use crate::sql::{at, count, get, get_word, statement};
+use crate::{Store, StoreError, Tx};
+
+/// A delivery that is due and in no queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Orphan {
+    /// Which.
+    pub id: DeliveryId,
+    /// Its channel.
+    pub channel: Channel,
+    /// Its lane.
+    pub lane: Lane,
+}
+
+/// Open deliveries whose deadline was before `before`, the earliest first.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn overdue(store: &Store, before: Timestamp, rows_max: u64) -> Result<Vec<DeliveryId>, StoreError> {
+    let sql =
+        "SELECT id FROM deliveries WHERE ended_at IS NULL AND expires_at < $1 ORDER BY expires_at LIMIT $2";
+    ids(store, sql, [at(before), count(rows_max)]).await
+}
+
+/// Ends deliveries whose deadline has passed, as `DeliveryState::at_deadline` says.
+///
+/// # Errors
+/// [`StoreError::Database`], [`StoreError::Corrupt`].
+pub async fn end_overdue(tx: &mut Tx, ids: &[DeliveryId], now: Timestamp) -> Result<Vec<Move>, StoreError> {
+    let mut rows = lock(tx, ids).await?;
+    for row in rows.iter_mut().filter(|row| row.expires_at <= now) {
+        if let Some((state, reason)) = row.state.at_deadline(row.channel) {
+            row.end(state, reason, now);
+        }
+    }
+    write(tx, &rows, now).await
+}
+
+/// Deliveries of a notification that can still be withdrawn.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn cancellable(
+    store: &Store,
+    notification: NotificationId,
+    rows_max: u64,
+) -> Result<Vec<DeliveryId>, StoreError> {
+    let sql = "SELECT id FROM deliveries WHERE notification_id = $1 AND ended_at IS NULL \
+               AND state IN ('queued', 'waiting', 'unknown') LIMIT $2";
+    ids(store, sql, [notification.0.into(), count(rows_max)]).await
+}
+
+/// Withdraws deliveries that did not leave. One that is being sent at this moment is withdrawn when its attempt
+/// fails; one that was accepted cannot be withdrawn.
+///
+/// # Errors
+/// [`StoreError::Database`], [`StoreError::Corrupt`].
+pub async fn cancel(tx: &mut Tx, ids: &[DeliveryId], now: Timestamp) -> Result<Vec<Move>, StoreError> {
+    let mut rows = lock(tx, ids).await?;
+    for row in &mut rows {
+        match row.state {
+            DeliveryState::Queued | DeliveryState::Waiting | DeliveryState::Unknown => {
+                row.end(DeliveryState::Cancelled, "", now);
+            }
+            _ => {}
+        }
+    }
+    write(tx, &rows, now).await
+}
+
+/// Deliveries that have been due since before `due_before`.
+///
+/// # Errors
+/// [`StoreError::Database`], [`StoreError::Corrupt`].
+pub async fn orphans(store: &Store, due_before: Timestamp, rows_max: u64) -> Result<Vec<Orphan>, StoreError> {
+    let sql = "SELECT id, channel, lane FROM deliveries WHERE next_attempt_at < $1 \
+               ORDER BY next_attempt_at LIMIT $2";
+    let values = [at(due_before), count(rows_max)];
+    let rows = store.reader().query_all_raw(statement(store.engine(), sql, values)).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Orphan { id: id(row)?, channel: get_word(row, "channel")?, lane: get_word(row, "lane")? })
+        })
+        .collect()
+}
+
+async fn ids(store: &Store, sql: &str, values: [Value; 2]) -> Result<Vec<DeliveryId>, StoreError> {
+    let rows = store.reader().query_all_raw(statement(store.engine(), sql, values)).await?;
+    rows.iter().map(id).collect()
+}
+
+fn id(row: &QueryResult) -> Result<DeliveryId, StoreError> {
+    Ok(DeliveryId(get(row, "id")?))
+}
