@@ -1,5 +1,13 @@
-//! For tests only: servers, provider stand-ins, fixtures. Each module stands alone; this file only lists them.
+//! For tests and rehearsals only: real servers, provider stand-ins, fixtures. Each module stands alone; this file
+//! only lists them.
 
+mod acceptor;
+pub mod apns;
+pub mod ca;
+mod clock;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;
+
+pub use acceptor::Connections;
+pub use clock::WallClock;

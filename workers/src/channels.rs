@@ -1,0 +1,143 @@
+//! Channels: one adapter per provider behind [`Gateway`](crate::gateway::Gateway), each with its own section of
+//! the configuration, its own connections per lane, and its provider's answers turned into six actions.
+
+pub mod apns;
+mod fit;
+mod tls;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Action, Clock, Timestamp};
+use http::HeaderMap;
+use secrecy::SecretString;
+use service::Faults;
+
+use crate::gateway::{Gateways, Outcome, Verdict};
+
+pub use tls::TlsError;
+
+/// Why an adapter could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A file with a secret cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No secret was configured.
+    #[error("no key or password is configured")]
+    NoSecret,
+    /// The signing key is of the wrong form.
+    #[error("the signing key of {channel} cannot be used")]
+    Key {
+        /// Of which channel.
+        channel: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The APNs topic cannot be a header.
+    #[error("\"{0}\" is not a bundle id")]
+    Topic(String),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl GatewayError {
+    fn key(channel: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Key { channel, source: source.into() }
+    }
+}
+
+impl Gateways {
+    /// Builds the adapter of each channel whose credentials are given.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when credentials are given that cannot be used.
+    pub fn from_config(apns: &apns::Config, clock: &Arc<dyn Clock>) -> Result<Self, GatewayError> {
+        let mut gateways = Self::default();
+        if apns.is_enabled() {
+            gateways.apns = Some(Arc::new(apns::Apns::new(apns, Arc::clone(clock))?));
+        }
+        Ok(gateways)
+    }
+}
+
+impl Outcome {
+    /// A refusal of our own, before anything left the process.
+    fn refused(action: Action, reason: &str) -> Self {
+        Self {
+            verdict: Verdict::Refused(action),
+            provider_id: None,
+            status_code: None,
+            reason: reason.to_owned(),
+            retry_after: None,
+            bytes_left: false,
+        }
+    }
+}
+
+/// The secret given directly or in a file.
+fn secret(text: Option<&SecretString>, file: Option<&Path>) -> Result<SecretString, GatewayError> {
+    if let Some(text) = text {
+        return Ok(text.clone());
+    }
+    let path = file.ok_or(GatewayError::NoSecret)?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| GatewayError::Read { path: path.to_owned(), source })?;
+    Ok(SecretString::from(text.trim().to_owned()))
+}
+
+/// Notes a URL that is no `https` one.
+fn check_url(faults: &mut Faults, field: &str, url: &str) {
+    if reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "https" && url.has_host()) {
+        return;
+    }
+    faults.add(field, "must be a URL that begins with https://");
+}
+
+/// The wait that the provider asked for: seconds or an HTTP date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get("retry-after")?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(Timestamp::from_jiff(date.timestamp()).since(now))
+}
+
+/// The first `bytes_max` bytes of an answer.
+async fn read_body(mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk[..chunk.len().min(bytes_max - body.len())]);
+        if body.len() == bytes_max {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-07-15T20:00:00Z".parse().unwrap();
+        let wait = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("retry-after", text.parse().unwrap());
+            retry_after(&headers, now)
+        };
+        assert_eq!(wait("30"), Some(Duration::from_secs(30)));
+        assert_eq!(wait("Wed, 15 Jul 2026 20:01:00 GMT"), Some(Duration::from_mins(1)));
+        assert_eq!(wait("Wed, 15 Jul 2026 19:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
+    }
+}

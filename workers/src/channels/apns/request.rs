@@ -1,0 +1,102 @@
+//! What goes to APNs: headers and payload of one push.
+
+use domain::Lane;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::channels::fit::{Fitted, fit};
+use crate::gateway::Outgoing;
+
+/// Apple's limit of an alert's payload.
+pub(super) const PAYLOAD_BYTES_MAX: usize = 4_096;
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    aps: Aps<'a>,
+    notification_id: String,
+    delivery_id: String,
+    receipt_code: &'a str,
+    kind: domain::NotificationKind,
+    lane: Lane,
+    data: &'a Value,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    body_shortened: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Aps<'a> {
+    alert: Alert<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<&'static str>,
+    mutable_content: u8,
+    thread_id: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interruption_level: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Alert<'a> {
+    title: &'a str,
+    body: &'a str,
+}
+
+/// The payload, shortened if it must be; `None` when it is too large even without its body.
+pub(super) fn payload(message: &Outgoing) -> Option<Fitted> {
+    fit(&message.body, PAYLOAD_BYTES_MAX, |body, body_shortened| {
+        let payload = Payload {
+            aps: Aps {
+                alert: Alert { title: &message.title, body },
+                sound: (message.lane != Lane::Promotional).then_some("default"),
+                // the app's extension runs and confirms the delivery
+                mutable_content: 1,
+                thread_id: thread(message.kind),
+                interruption_level: match message.lane {
+                    Lane::Emergency => Some("time-sensitive"),
+                    Lane::Promotional => Some("passive"),
+                    Lane::Transactional | Lane::Standard => None,
+                },
+            },
+            notification_id: message.notification_id.to_string(),
+            delivery_id: message.delivery_id.to_string(),
+            receipt_code: &message.receipt_code,
+            kind: message.kind,
+            lane: message.lane,
+            data: &message.data,
+            body_shortened,
+        };
+        serde_json::to_vec(&payload).expect("strings and JSON values always serialise")
+    })
+}
+
+/// The `apns-` headers.
+pub(super) fn headers(message: &Outgoing, topic: &HeaderValue) -> HeaderMap {
+    // APNs keeps one push per offline device: what is promotional must never take an emergency's place
+    let expiration =
+        if message.lane == Lane::Promotional { 0 } else { message.expires_at.as_second().max(0) };
+    let priority = if message.lane == Lane::Promotional { "5" } else { "10" };
+    let text = |text: String| HeaderValue::from_str(&text).expect("digits, letters and hyphens are valid");
+    [
+        ("apns-topic", topic.clone()),
+        ("apns-push-type", HeaderValue::from_static("alert")),
+        ("apns-priority", HeaderValue::from_static(priority)),
+        ("apns-expiration", HeaderValue::from(expiration)),
+        ("apns-collapse-id", text(message.notification_id.to_string())),
+        ("apns-id", text(message.delivery_id.to_string())),
+        ("content-type", HeaderValue::from_static("application/json")),
+    ]
+    .into_iter()
+    .map(|(name, value)| (HeaderName::from_static(name), value))
+    .collect()
+}
+
+/// Notifications of one kind are stacked on the phone.
+fn thread(kind: domain::NotificationKind) -> &'static str {
+    match kind {
+        domain::NotificationKind::Announcement => "announcement",
+        domain::NotificationKind::EventMoved
+        | domain::NotificationKind::EventCancelled
+        | domain::NotificationKind::EventVenueChanged => "programme",
+    }
+}

@@ -1,0 +1,6 @@
+//! The channel adapters against the stand-ins of their providers, over real TLS.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+mod apns;
+mod fixture;
