@@ -35,6 +35,7 @@ impl Faults {
     }
 
     /// Notes a fault unless `value` lies in `range`.
+    #[expect(clippy::needless_pass_by_value, reason = "ranges are written in place")]
     pub fn range<T: PartialOrd + Display>(&mut self, field: &str, value: T, range: RangeInclusive<T>) {
         if !range.contains(&value) {
             self.add(field, format!("must be {} to {}, is {value}", range.start(), range.end()));

@@ -5,7 +5,9 @@
 pub mod clock;
 pub mod config;
 pub mod lifecycle;
+pub mod token;
 
 pub use clock::SystemClock;
 pub use config::Faults;
 pub use lifecycle::{Lifecycle, Readiness};
+pub use token::{KeyError, TokenError, TokenSigner, TokenVerifier};

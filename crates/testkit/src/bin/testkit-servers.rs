@@ -6,15 +6,18 @@
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
-use testkit::postgres;
+use testkit::{postgres, redis};
 
-fn main() -> anyhow::Result<ExitCode> {
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = std::env::args_os().skip(1).skip_while(|argument| argument == "--");
     let program = arguments.next().context("usage: testkit-servers -- COMMAND…")?;
     let postgres = postgres::Server::start()?;
+    let redis = redis::own_server(redis::ServerOptions::default()).await;
     let status = Command::new(&program)
         .args(arguments)
         .env("TEST_DATABASE_URL", postgres.url())
+        .env("TEST_REDIS_URL", &redis.url)
         .status()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
