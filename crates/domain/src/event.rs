@@ -1,6 +1,5 @@
 //! Events: their states, their times, and what an organizer may write into one.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -118,7 +117,7 @@ fn words(list: &[EventStatus]) -> String {
     }
 }
 
-/// What an organizer decides about an event, apart from its status.
+/// What an organizer decides about an event, apart from its status. Who reads one from outside checks its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventPlan {
     /// Its title, 1 to [`EventPlan::TITLE_CHARS_MAX`] characters.
@@ -141,55 +140,6 @@ pub struct EventPlan {
     pub capacity: Option<i64>,
 }
 
-/// A field that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldFault {
-    /// JSON pointer of the field in the request, such as `/title`.
-    pub pointer: &'static str,
-    /// A stable word for the rule: `blank`, `too_long`, `out_of_range`, …
-    pub code: &'static str,
-    /// The rule, for people.
-    pub message: String,
-}
-
-impl FieldFault {
-    /// A fault of the field at `pointer`.
-    pub fn new(pointer: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { pointer, code, message: message.into() }
-    }
-
-    /// Notes in `faults` a `text` that is blank or longer than `chars_max`.
-    pub fn check_text(
-        faults: &mut Vec<Self>,
-        pointer: &'static str,
-        text: &LocalizedText,
-        chars_max: usize,
-        required: bool,
-    ) {
-        if required && text.is_blank() {
-            faults.push(Self::new(pointer, "blank", "must not be blank"));
-        }
-        if text.chars_max() > chars_max {
-            faults.push(Self::new(pointer, "too_long", format!("must have at most {chars_max} characters")));
-        }
-        let hostile =
-            |text: &String| text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
-        if text.ar.iter().chain(&text.en).any(hostile) {
-            faults.push(Self::new(pointer, "control_character", "must not contain control characters"));
-        }
-    }
-
-    /// Notes in `faults` a `capacity` outside 1 to [`CAPACITY_MAX`].
-    pub fn check_capacity(faults: &mut Vec<Self>, pointer: &'static str, capacity: Option<i64>) {
-        if capacity.is_some_and(|people| !(1..=CAPACITY_MAX).contains(&people)) {
-            faults.push(Self::new(pointer, "out_of_range", format!("must be 1 to {CAPACITY_MAX}")));
-        }
-    }
-}
-
-/// People that the greatest place holds.
-pub const CAPACITY_MAX: i64 = 10_000_000;
-
 impl EventPlan {
     /// Characters in the longest title, of each language.
     pub const TITLE_CHARS_MAX: usize = 300;
@@ -197,46 +147,16 @@ impl EventPlan {
     pub const DESCRIPTION_CHARS_MAX: usize = 20_000;
     /// Performers of one event.
     pub const PERFORMERS_MAX: usize = 100;
-    /// Bytes in the longest language tag.
-    pub const LANGUAGE_BYTES_MAX: usize = 35;
-
-    /// Every rule that the fields break by themselves, without knowing other rows; empty when none.
-    pub fn faults(&self) -> Vec<FieldFault> {
-        let mut faults = Vec::new();
-        FieldFault::check_text(&mut faults, "/title", &self.title, Self::TITLE_CHARS_MAX, true);
-        FieldFault::check_text(
-            &mut faults,
-            "/description",
-            &self.description,
-            Self::DESCRIPTION_CHARS_MAX,
-            false,
-        );
-        if !is_language_tag(&self.language) {
-            let rule = "must be a BCP 47 tag such as ar or en-GB";
-            faults.push(FieldFault::new("/language", "malformed", rule));
-        }
-        if self.performers.len() > Self::PERFORMERS_MAX {
-            let rule = format!("must name at most {} performers", Self::PERFORMERS_MAX);
-            faults.push(FieldFault::new("/performer_ids", "too_many", rule));
-        }
-        let distinct: HashSet<_> = self.performers.iter().collect();
-        if distinct.len() < self.performers.len() {
-            faults.push(FieldFault::new("/performer_ids", "repeated", "must name each performer once"));
-        }
-        FieldFault::check_capacity(&mut faults, "/capacity", self.capacity);
-        faults
-    }
-}
-
-/// Empty, or letters, digits and hyphens within the length that BCP 47 calls sufficient.
-fn is_language_tag(tag: &str) -> bool {
-    tag.len() <= EventPlan::LANGUAGE_BYTES_MAX
-        && (tag.is_empty() || tag.split('-').all(|part| (1..=8).contains(&part.len())))
-        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    /// Characters in the longest language tag: what BCP 47 calls sufficient.
+    pub const LANGUAGE_CHARS_MAX: usize = 35;
+    /// People that the greatest place holds.
+    pub const CAPACITY_MAX: i64 = 10_000_000;
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     /// The table of the documentation, written down a second time.
@@ -298,41 +218,5 @@ mod tests {
         );
         let refusal = EventStatus::Completed.step(EventStatus::Live).unwrap_err();
         assert_eq!(refusal.to_string(), "an event that is completed cannot become live, only nothing");
-    }
-
-    #[test]
-    fn each_field_has_its_rules() {
-        let good = EventPlan {
-            title: LocalizedText::english("Opening"),
-            description: LocalizedText::default(),
-            language: "ar-EG".to_owned(),
-            venue_id: VenueId(1),
-            category_id: None,
-            performers: vec![PerformerId(1), PerformerId(2)],
-            slot: Slot::new("2026-07-15T20:00:00Z".parse().unwrap(), "2026-07-15T21:00:00Z".parse().unwrap())
-                .unwrap(),
-            zone: Zone::new("Africa/Cairo").unwrap(),
-            capacity: Some(1),
-        };
-        assert_eq!(good.faults(), []);
-        let bad = EventPlan {
-            title: LocalizedText { ar: Some(" ".to_owned()), en: None },
-            description: LocalizedText::english("x".repeat(20_001)),
-            language: "a_b".to_owned(),
-            performers: vec![PerformerId(1), PerformerId(1)],
-            capacity: Some(0),
-            ..good
-        };
-        let found: Vec<_> = bad.faults().iter().map(|fault| (fault.pointer, fault.code)).collect();
-        assert_eq!(
-            found,
-            [
-                ("/title", "blank"),
-                ("/description", "too_long"),
-                ("/language", "malformed"),
-                ("/performer_ids", "repeated"),
-                ("/capacity", "out_of_range"),
-            ]
-        );
     }
 }
