@@ -29,4 +29,14 @@ impl StoreError {
             Self::Corrupt { .. } | Self::Url(_) => false,
         }
     }
+
+    /// Whether a row was refused because it refers to one that does not exist.
+    pub fn is_foreign_key_violation(&self) -> bool {
+        match self {
+            Self::Database(cause) => {
+                matches!(cause.sql_err(), Some(sea_orm::SqlErr::ForeignKeyConstraintViolation(_)))
+            }
+            Self::Corrupt { .. } | Self::Url(_) => false,
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! take `&mut Tx` where they write, and an operation's owner begins and commits. Times are microseconds since
 //! 1970 in `BIGINT` columns named `…_at`, so that both engines compare and index them alike (ADR 0003).
 
+mod binds;
 mod connection;
 mod error;
 mod sql;

@@ -60,7 +60,7 @@ fn instant(column: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(micros).map_err(|_| corrupt(column, &micros.to_string()))
 }
 
-fn corrupt(column: &'static str, value: &str) -> StoreError {
+pub(crate) fn corrupt(column: &'static str, value: &str) -> StoreError {
     StoreError::Corrupt { column, value: value.chars().take(80).collect() }
 }
 
