@@ -30,11 +30,13 @@ impl StoreError {
         }
     }
 
-    /// Whether a row was refused because it refers to one that does not exist.
+    /// Whether a row was refused because it refers to one that does not exist, or another one still refers to it.
     pub fn is_foreign_key_violation(&self) -> bool {
         match self {
+            // SQLite reports a restricted delete with the code of a trigger, but in these words
             Self::Database(cause) => {
                 matches!(cause.sql_err(), Some(sea_orm::SqlErr::ForeignKeyConstraintViolation(_)))
+                    || cause.to_string().contains("FOREIGN KEY constraint failed")
             }
             Self::Corrupt { .. } | Self::Url(_) => false,
         }

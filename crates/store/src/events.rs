@@ -136,7 +136,7 @@ pub async fn lock(tx: &mut Tx, id: EventId) -> Result<Option<Event>, StoreError>
     let (mut sql, binds) = search::by_id(id);
     let engine = tx.engine();
     if engine == Engine::Postgres {
-        sql.push_str(" FOR UPDATE");
+        sql.push_str(" FOR NO KEY UPDATE");
     }
     Ok(row::load(tx.connection(), engine, sql, binds).await?.pop())
 }
@@ -173,7 +173,7 @@ pub async fn lock_by_guids(tx: &mut Tx, guids: &[String]) -> Result<Vec<Event>, 
     for page in guids.chunks(500) {
         let (mut sql, binds) = search::by_guids(page);
         if engine == Engine::Postgres {
-            sql.push_str(" FOR UPDATE");
+            sql.push_str(" FOR NO KEY UPDATE");
         }
         found.extend(row::load(tx.connection(), engine, sql, binds).await?);
     }

@@ -1,0 +1,6 @@
+//! One suite over both engines: SQLite in a temporary file and PostgreSQL in a server of the test's own.
+
+#[macro_use]
+mod engines;
+
+mod programme;
