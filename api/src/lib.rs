@@ -1,1 +1,28 @@
-//! Placeholder.
+//! HTTP: REST resources, OpenAPI, who may call, operations with their transactions.
+//!
+//! `http/` has a file a resource (routes, request and response types, handlers), `ops/` a file an operation (what is
+//! done between the begin and the commit of a write). Around them stands one frame: request ids, languages, limits,
+//! errors in one shape, the access log. Nothing here speaks SQL (that is `store`) or to sockets (that is `hub`).
+
+mod answer;
+mod app;
+mod code;
+mod config;
+mod cursor;
+mod error;
+mod etag;
+mod extract;
+mod fault;
+mod frame;
+mod gate;
+mod http;
+mod idempotency;
+mod limits;
+mod metrics;
+mod openapi;
+mod router;
+mod schema;
+
+pub use app::{Deps, StartError, start};
+pub use config::Config;
+pub use openapi::openapi;

@@ -37,6 +37,14 @@ impl ReceiptKey {
         })
     }
 
+    /// A key for another purpose, which tells nothing of this one: HMAC-SHA256 of `label`.
+    pub fn derive(&self, label: &str) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(b"munadi derived key\0");
+        mac.update(label.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
     fn mac(&self, delivery: DeliveryId) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         mac.update(b"munadi receipt\0");
@@ -64,6 +72,7 @@ mod tests {
         let code = key.code(one);
         assert!(key.verifies(one, &code) && !key.verifies(two, &code));
         assert!(!ReceiptKey::new([2; 32]).verifies(one, &code));
+        assert_ne!(key.derive("a"), key.derive("b"));
         for forged in ["", "A", &code[1..], &format!("{code}A")] {
             assert!(!key.verifies(one, forged));
         }

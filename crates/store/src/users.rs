@@ -1,1 +1,152 @@
-//! Table family `users`.
+//! People with accounts.
+
+use domain::{Language, Role, Timestamp, UserId};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
+
+use crate::sql::{get, get_at, get_json, json_text, statement};
+use crate::{Store, StoreError, Tx};
+
+/// Rows of one INSERT; each has eight values, and SQLite takes at most 32,766 of them.
+const INSERT_ROWS: usize = 500;
+
+const COLUMNS: &str = "id, email, name, roles_json, language, version, created_at, updated_at";
+
+/// A person with an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Their id.
+    pub id: UserId,
+    /// Their address, in lower case; unique.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// What they are.
+    pub roles: Vec<Role>,
+    /// What they read.
+    pub language: Language,
+    /// Rises with each change.
+    pub version: i64,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// An account to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewUser {
+    /// Their address, in lower case.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// Argon2id as a PHC string; `None`: they cannot sign in with a password.
+    pub password_hash: Option<String>,
+    /// What they are.
+    pub roles: Vec<Role>,
+    /// What they read.
+    pub language: Language,
+}
+
+/// Makes accounts; the ids are in the order of `users`.
+///
+/// # Errors
+/// [`StoreError::Database`]; [`StoreError::is_unique_violation`] when an address has an account.
+pub async fn insert(tx: &mut Tx, users: &[NewUser], now: Timestamp) -> Result<Vec<UserId>, StoreError> {
+    let engine = tx.engine();
+    let mut ids = Vec::with_capacity(users.len());
+    for page in users.chunks(INSERT_ROWS) {
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        for (index, user) in page.iter().enumerate() {
+            let first = index * 8;
+            let places: Vec<String> = (1..=8).map(|place| format!("${}", first + place)).collect();
+            rows.push(format!("({})", places.join(", ")));
+            values.extend([
+                Value::from(user.email.as_str()),
+                Value::from(user.name.as_str()),
+                Value::from(user.password_hash.clone()),
+                Value::from(json_text(&user.roles)),
+                Value::from(user.language.as_str()),
+                Value::from(1_i64),
+                Value::from(now.as_microsecond()),
+                Value::from(now.as_microsecond()),
+            ]);
+        }
+        let sql = format!(
+            "INSERT INTO users (email, name, password_hash, roles_json, language, version, created_at, updated_at) \
+             VALUES {} RETURNING id",
+            rows.join(", ")
+        );
+        // both engines return the rows of one INSERT in the order of its values, and give rising ids in that order
+        let mut made = Vec::with_capacity(page.len());
+        for row in tx.connection().query_all_raw(statement(engine, sql, values)).await? {
+            made.push(UserId(get(&row, "id")?));
+        }
+        made.sort_unstable();
+        ids.extend(made);
+    }
+    Ok(ids)
+}
+
+/// The user with this id.
+///
+/// # Errors
+/// [`StoreError::Database`], [`StoreError::Corrupt`].
+pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM users WHERE id = $1");
+    let row = store.reader().query_one_raw(statement(store.engine(), sql, [Value::from(id.0)])).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The user with this address, and their password hash.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_by_email(store: &Store, email: &str) -> Result<Option<(User, Option<String>)>, StoreError> {
+    let sql = format!("SELECT {COLUMNS}, password_hash FROM users WHERE email = $1");
+    let row = store.reader().query_one_raw(statement(store.engine(), sql, [Value::from(email)])).await?;
+    row.map(|row| Ok((read(&row)?, get(&row, "password_hash")?))).transpose()
+}
+
+/// Which of these ids are users'.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn existing(store: &Store, ids: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for page in ids.chunks(INSERT_ROWS) {
+        let places: Vec<String> = (1..=page.len()).map(|place| format!("${place}")).collect();
+        let sql = format!("SELECT id FROM users WHERE id IN ({})", places.join(", "));
+        let values = page.iter().map(|id| Value::from(id.0));
+        for row in store.reader().query_all_raw(statement(store.engine(), sql, values)).await? {
+            found.push(UserId(get(&row, "id")?));
+        }
+    }
+    Ok(found)
+}
+
+/// Replaces the password hash, when it still is `before`: after a sign-in with an outdated cost.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn rehash(tx: &mut Tx, id: UserId, before: &str, after: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3";
+    let values = [Value::from(after), Value::from(id.0), Value::from(before)];
+    let engine = tx.engine();
+    tx.connection().execute_raw(statement(engine, sql, values)).await?;
+    Ok(())
+}
+
+fn read(row: &QueryResult) -> Result<User, StoreError> {
+    let language: String = get(row, "language")?;
+    Ok(User {
+        id: UserId(get(row, "id")?),
+        email: get(row, "email")?,
+        name: get(row, "name")?,
+        roles: get_json(row, "roles_json")?,
+        language: Language::of_tag(&language)
+            .ok_or(StoreError::Corrupt { column: "users.language", value: language })?,
+        version: get(row, "version")?,
+        created_at: get_at(row, "created_at")?,
+        updated_at: get_at(row, "updated_at")?,
+    })
+}

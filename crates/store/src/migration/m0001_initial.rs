@@ -287,8 +287,7 @@ fn plumbing() -> Family {
         .col(text("route"))
         .col(text("key"))
         .col(bytes("fingerprint")) // SHA-256 of method, path and canonical body
-        .col(int_null("status")) // null while the first request runs
-        .col(text_null("response_json"))
+        .col(text("response_json")) // the answer, written in the transaction of the effect
         .col(int("created_at"))
         .col(int("expires_at"))
         .primary_key(&mut key(&["principal", "route", "key"]))
