@@ -1,7 +1,18 @@
 //! From what was typed to what is used: every fault is reported, none stops the check.
+//!
+//! [`load`] reads a file and the environment into a configuration; its owner's `check` adds to the same [`Faults`].
+
+mod load;
+mod secret;
 
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
+
+pub use load::{Environment, load};
+pub use secret::{read_pem, read_secret};
+
+/// The exit code of a process whose configuration is wrong (`EX_USAGE` of sysexits).
+pub const EXIT_CODE: u8 = 64;
 
 /// The faults of a configuration, each with the field it is about.
 #[derive(Debug, Default)]

@@ -1,10 +1,15 @@
-//! The shell of a process: configuration, telemetry, lifecycle, admin port, HTTP client, access tokens.
+//! The shell of a process: configuration, telemetry, lifecycle, ports, HTTP client, access tokens.
 //!
 //! Knows nothing of festivals: every role (api, hub, workers) and every binary stands on it.
 
+pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod http_client;
+pub mod http_server;
 pub mod lifecycle;
+pub mod shutdown;
+pub mod telemetry;
 pub mod token;
 
 pub use clock::SystemClock;

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -41,21 +43,41 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// Runs `task` as an owned task named `name`, until it ends or the process aborts. An error of the task is
-    /// logged and triggers the drain.
+    /// Runs `task` as an owned task named `name`, until it ends or the process aborts. An error or a panic of the
+    /// task is logged and triggers the drain.
     pub fn spawn<E>(&self, name: &'static str, task: impl Future<Output = Result<(), E>> + Send + 'static)
     where
         E: std::fmt::Display + Send + 'static,
     {
         let life = self.clone();
         self.inner.tasks.spawn(async move {
+            let task = AssertUnwindSafe(task).catch_unwind(); // what it shared is dropped or lock-guarded
             let result = tokio::select! {
                 result = task => result,
                 () = life.inner.abort.cancelled() => return,
             };
-            if let Err(cause) = result {
-                error!(task.name = name, "the task {name} has failed: {cause:#}");
-                life.fail();
+            match result {
+                Ok(Ok(())) => {}
+                Ok(Err(cause)) => {
+                    error!(task.name = name, "the task {name} has failed: {cause:#}");
+                    life.fail();
+                }
+                Err(_) => {
+                    error!(task.name = name, "the task {name} has panicked");
+                    life.fail();
+                }
+            }
+        });
+    }
+
+    /// Runs `task`, which serves one client, until it ends or the process aborts. A panic ends that client's task
+    /// and nothing else.
+    pub fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let abort = self.inner.abort.clone();
+        self.inner.tasks.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = abort.cancelled() => {}
             }
         });
     }
@@ -136,6 +158,19 @@ mod tests {
         life.finished().await;
         assert!(life.has_failed());
         assert_eq!(life.not_ready(), ["draining"]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_task_drains_and_one_of_a_connection_does_not() {
+        let life = Lifecycle::new();
+        life.spawn_connection(async { panic!("one client's bug") });
+        life.spawn("other", async { Ok::<(), &str>(()) });
+        tokio::task::yield_now().await;
+        assert!(!life.has_failed());
+        life.spawn("buggy", async { if true { panic!("a bug") } else { Ok::<(), &str>(()) } });
+        life.drain().cancelled().await;
+        life.finished().await;
+        assert!(life.has_failed());
     }
 
     #[test]
