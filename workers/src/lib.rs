@@ -1,4 +1,88 @@
 //! Everything that happens after a commit: relay, planner, channels, receipts, sweepers. A file a job.
+//!
+//! Every job may run in several processes: what only one may do at a time stands under a lease, the rest is shared
+//! through work queues. Every job may be killed at any moment and takes up its work again from what is durable.
 
+mod app;
+mod backoff;
 pub mod channels;
+mod config;
+mod counts;
+mod deliver;
+mod failure;
 pub mod gateway;
+mod gateways;
+mod leader;
+pub mod metrics;
+mod planner;
+mod receipts;
+mod relay;
+mod render;
+mod sampler;
+mod sweeper;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use domain::{Clock, ReceiptKey};
+use service::Lifecycle;
+use store::Store;
+use streams::{ChangeLog, WorkQueue};
+
+pub use config::{ChannelRules, Config, Deliver, Planner, Receipts, Relay, Retry, Sweeper};
+pub use gateways::Gateways;
+
+use app::App;
+
+/// What the workers need from the process.
+#[derive(Debug)]
+pub struct Deps {
+    /// The database.
+    pub store: Store,
+    /// Where publications go.
+    pub log: ChangeLog,
+    /// Where work waits.
+    pub queue: WorkQueue,
+    /// With what receipt codes are made.
+    pub receipt_key: ReceiptKey,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// The providers.
+    pub gateways: Gateways,
+}
+
+/// Why the workers could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The pauses of the lanes could not be read.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+}
+
+/// Starts every job as owned tasks of `life`. They end when it drains.
+///
+/// # Errors
+/// [`StartError::Store`] when the database does not answer.
+pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<(), StartError> {
+    metrics::describe();
+    let app = App::new(config, deps, life);
+    sampler::load_pauses(&app).await?;
+    spawn(&app, "workers.relay", relay::run(app.clone()));
+    spawn(&app, "workers.planner", planner::run(app.clone()));
+    spawn(&app, "workers.expander", planner::run_expander(app.clone()));
+    spawn(&app, "workers.receipts", receipts::run(app.clone()));
+    spawn(&app, "workers.sweeper", sweeper::run(app.clone()));
+    spawn(&app, "workers.counts", counts::run(app.clone()));
+    spawn(&app, "workers.sampler", sampler::run(app.clone()));
+    for worker in deliver::workers(&app) {
+        spawn(&app, "workers.deliver", worker.run());
+    }
+    Ok(())
+}
+
+fn spawn(app: &App, name: &'static str, job: impl Future<Output = ()> + Send + 'static) {
+    app.life.spawn(name, async move {
+        job.await;
+        Ok::<(), Infallible>(())
+    });
+}

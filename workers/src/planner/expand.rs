@@ -1,0 +1,172 @@
+//! From a notification to its deliveries, in pages of users: the most urgent notification goes first at every page.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{Channel, DeliveryId, Lane, NotificationKind};
+use store::audience::{self, Recipient, Target};
+use store::deliveries::{self, NewDelivery};
+use store::notifications::{self, Notification, Planned, Progress};
+use streams::{NewItem, QueueName, StreamsError};
+use tracing::warn;
+
+use super::PlanError;
+use crate::app::App;
+use crate::backoff::Backoff;
+use crate::config::Planner;
+use crate::failure::chain;
+use crate::leader::Leader;
+use crate::{Gateways, metrics};
+
+/// Plans pages until the process drains.
+pub(crate) async fn run(app: App) {
+    let mut leader = Leader::new(&app, "expander");
+    let mut backoff = Backoff::new(
+        Duration::from_millis(app.config.relay.backoff_min_ms),
+        Duration::from_millis(app.config.relay.backoff_max_ms),
+    );
+    while leader.holds().await {
+        match page(&app).await {
+            Ok(true) => backoff.reset(),
+            Ok(false) => {
+                backoff.reset();
+                tokio::select! {
+                    () = app.to_plan.notified() => {}
+                    () = app.pause(Duration::from_millis(app.config.planner.poll_ms)) => {}
+                }
+            }
+            Err(cause) => {
+                let wait = backoff.after_failure(rand::random());
+                warn!(
+                    cause = chain(&cause),
+                    wait_ms = wait.as_millis(),
+                    "planning was interrupted; it goes on with the same page"
+                );
+                app.pause(wait).await;
+            }
+        }
+    }
+}
+
+/// Plans one page of the most urgent notification. Whether there was one.
+async fn page(app: &App) -> Result<bool, PlanError> {
+    let Some(progress) = notifications::unplanned(&app.store, 1).await?.pop() else { return Ok(false) };
+    let Progress { notification, planned_after, .. } = progress;
+    let rules = &app.config.planner;
+    let users_max = u64::try_from(rules.page_users).unwrap_or(u64::MAX);
+    let recipients = audience::page(&app.store, &notification.audience, planned_after, users_max).await?;
+    let now = app.now();
+    let planned: Vec<NewDelivery> = recipients
+        .iter()
+        .flat_map(|one| deliveries_of(&notification, one, rules, &app.gateways))
+        .map(|one| NewDelivery { queued_at: now, ..one })
+        .collect();
+    let mut tx = app.store.begin().await?;
+    metrics::moved(&deliveries::insert(&mut tx, &planned).await?);
+    tx.commit().await?;
+    // pushed before the page is noted as done: a crash in between plans and pushes the same page again
+    let name = format!("{}:{planned_after}", notification.id);
+    let queued = planned.iter().filter(|one| one.suppressed.is_none()).map(|one| (one.channel, one.id));
+    push_page(app, notification.lane, &name, queued).await?;
+    let finished = recipients.len() < rules.page_users;
+    let page = Planned {
+        id: notification.id,
+        after: planned_after,
+        through: recipients.last().map_or(planned_after, |last| last.user_id),
+        recipients: u64::try_from(recipients.len()).unwrap_or(u64::MAX),
+        finished_at: finished.then_some(now),
+    };
+    let mut tx = app.store.begin().await?;
+    notifications::advance(&mut tx, page).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Pushes a page of deliveries: work items of one channel each, named after the page so that pushing again while they wait
+/// changes nothing.
+pub(crate) async fn push_page(
+    app: &App,
+    lane: Lane,
+    name: &str,
+    page: impl Iterator<Item = (Channel, DeliveryId)>,
+) -> Result<(), StreamsError> {
+    let mut by_channel: BTreeMap<Channel, Vec<DeliveryId>> = BTreeMap::new();
+    for (channel, id) in page {
+        by_channel.entry(channel).or_default().push(id);
+    }
+    for (channel, ids) in by_channel {
+        let items: Vec<NewItem> = ids
+            .chunks(app.config.planner.page_users)
+            .enumerate()
+            .map(|(index, ids)| NewItem {
+                id: format!("{name}:{index}").into(),
+                body: Bytes::from(serde_json::to_vec(ids).expect("ids are texts")),
+                not_before: None,
+            })
+            .collect();
+        app.queue.push(&delivery_queue(channel, lane), &items).await?;
+    }
+    Ok(())
+}
+
+/// The queue of a channel's lane.
+pub(crate) fn delivery_queue(channel: Channel, lane: Lane) -> QueueName {
+    QueueName(format!("deliver.{channel}.{lane}").into())
+}
+
+/// Every delivery of `notification` to one recipient: a socket always, each active device, and mail where the lane asks for
+/// it.
+fn deliveries_of(
+    notification: &Notification,
+    recipient: &Recipient,
+    rules: &Planner,
+    gateways: &Gateways,
+) -> Vec<NewDelivery> {
+    let mut all = vec![delivery(notification, recipient, Channel::Socket, None)];
+    all.extend(recipient.targets.iter().map(|one| delivery(notification, recipient, one.channel, Some(one))));
+    if mails(notification, rules) {
+        all.push(delivery(notification, recipient, Channel::Email, None));
+    }
+    for one in &mut all {
+        if !gateways.reach(one.channel) {
+            one.suppressed = Some("channel_not_configured");
+        } else if one.target.is_empty() {
+            one.suppressed = Some("no_target");
+        }
+    }
+    all
+}
+
+fn mails(notification: &Notification, rules: &Planner) -> bool {
+    rules.email_lanes.contains(&notification.lane)
+        || (notification.kind == NotificationKind::Announcement
+            && rules.email_announcement_lanes.contains(&notification.lane))
+}
+
+fn delivery(
+    notification: &Notification,
+    recipient: &Recipient,
+    channel: Channel,
+    device: Option<&Target>,
+) -> NewDelivery {
+    let target = match device {
+        Some(device) => device.token.clone(),
+        None if channel == Channel::Email => recipient.email.clone(),
+        None => recipient.user_id.to_string(),
+    };
+    let key = device.map_or_else(|| target.clone(), |device| device.device_id.to_string());
+    NewDelivery {
+        id: DeliveryId::of(notification.id, recipient.user_id, channel, &key),
+        notification_id: notification.id,
+        user_id: recipient.user_id,
+        channel,
+        device_id: device.map(|device| device.device_id),
+        target,
+        lane: notification.lane,
+        language: device.and_then(|device| device.language).unwrap_or(recipient.language),
+        suppressed: None,
+        queued_at: notification.created_at,
+        expires_at: notification.expires_at,
+    }
+}
