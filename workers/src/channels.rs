@@ -2,6 +2,7 @@
 //! the configuration, its own connections per lane, and its provider's answers turned into six actions.
 
 pub mod apns;
+pub mod fcm;
 mod fit;
 mod tls;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use domain::{Action, Clock, Timestamp};
 use http::HeaderMap;
 use secrecy::SecretString;
-use service::Faults;
+use service::{Faults, Lifecycle};
 
 use crate::gateway::{Gateways, Outcome, Verdict};
 
@@ -43,6 +44,9 @@ pub enum GatewayError {
     /// The APNs topic cannot be a header.
     #[error("\"{0}\" is not a bundle id")]
     Topic(String),
+    /// An HTTP client cannot be built.
+    #[error("cannot build an HTTP client")]
+    Client(#[source] reqwest::Error),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -59,10 +63,18 @@ impl Gateways {
     ///
     /// # Errors
     /// [`GatewayError`] when credentials are given that cannot be used.
-    pub fn from_config(apns: &apns::Config, clock: &Arc<dyn Clock>) -> Result<Self, GatewayError> {
+    pub fn from_config(
+        apns: &apns::Config,
+        fcm: &fcm::Config,
+        clock: &Arc<dyn Clock>,
+        lifecycle: &Lifecycle,
+    ) -> Result<Self, GatewayError> {
         let mut gateways = Self::default();
         if apns.is_enabled() {
             gateways.apns = Some(Arc::new(apns::Apns::new(apns, Arc::clone(clock))?));
+        }
+        if fcm.is_enabled() {
+            gateways.fcm = Some(Arc::new(fcm::Fcm::start(fcm, Arc::clone(clock), lifecycle)?));
         }
         Ok(gateways)
     }
@@ -109,6 +121,15 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(Timestamp::from_jiff(date.timestamp()).since(now))
+}
+
+/// The outcome of a request that got no answer.
+fn broken(cause: &reqwest::Error) -> Outcome {
+    if cause.is_connect() {
+        return Outcome::refused(Action::Retry, "connect");
+    }
+    let reason = if cause.is_timeout() { "timeout" } else { "connection_lost" };
+    Outcome { bytes_left: true, ..Outcome::refused(Action::Unknown, reason) }
 }
 
 /// The first `bytes_max` bytes of an answer.

@@ -5,6 +5,7 @@ mod acceptor;
 pub mod apns;
 pub mod ca;
 mod clock;
+pub mod fcm;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;

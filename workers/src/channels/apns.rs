@@ -225,21 +225,17 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
 }
 
-/// The outcome of a request that got no answer.
+/// The outcome of a request that got no answer; the connection may have said why it ended.
 fn broken(cause: &reqwest::Error) -> Outcome {
-    if cause.is_connect() {
-        return Outcome::refused(Action::Retry, "connect");
-    }
-    let reason = if cause.is_timeout() { "timeout" } else { "connection_lost" };
-    let unknown = Outcome { bytes_left: true, ..Outcome::refused(Action::Unknown, reason) };
+    let outcome = super::broken(cause);
     let mut source = cause.source();
     while let Some(error) = source {
         if let Some(judgement) = answer::goaway_reason(&error.to_string())
             && judgement.verdict == Verdict::Refused(Action::FixConfig)
         {
-            return Outcome { verdict: judgement.verdict, reason: judgement.reason.to_owned(), ..unknown };
+            return Outcome { verdict: judgement.verdict, reason: judgement.reason.to_owned(), ..outcome };
         }
         source = error.source();
     }
-    unknown
+    outcome
 }

@@ -1,0 +1,113 @@
+//! What goes to FCM: one message.
+//!
+//! An emergency is a data message of high priority, which Android neither collapses nor delays; the app draws it.
+//! All others are notifications that Android draws itself. Both carry the notification's id as their tag, so that a
+//! repetition replaces the first.
+
+use std::collections::BTreeMap;
+
+use domain::{Lane, Timestamp};
+use serde::Serialize;
+
+use crate::channels::fit::{Fitted, fit};
+use crate::gateway::Outgoing;
+
+/// Google's limit of a message, its target not counted.
+const MESSAGE_BYTES_MAX: usize = 4_096;
+/// Four weeks: the longest that Google keeps a message.
+const TTL_SECONDS_MAX: u64 = 2_419_200;
+
+/// The body of a request.
+#[derive(Serialize)]
+struct Request<'a> {
+    message: Message<'a>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fid: Option<&'a str>,
+    data: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification: Option<Notification<'a>>,
+    android: Android,
+}
+
+#[derive(Serialize)]
+struct Notification<'a> {
+    title: &'a str,
+    body: &'a str,
+}
+
+#[derive(Serialize)]
+struct Android {
+    priority: &'static str,
+    ttl: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification: Option<AndroidNotification>,
+}
+
+#[derive(Serialize)]
+struct AndroidNotification {
+    tag: String,
+    channel_id: &'static str,
+}
+
+/// The request's body, the text shortened if it must be; `None` when it is too large even without it.
+pub(super) fn body(message: &Outgoing, now: Timestamp) -> Option<Fitted> {
+    // neither the target nor the object around the message counts
+    let allowance =
+        serde_json::to_string(&message.target).map_or(0, |json| json.len()) + r#"{"message":}"#.len();
+    fit(&message.body, MESSAGE_BYTES_MAX + allowance, |body, shortened| render(message, body, shortened, now))
+}
+
+fn render(message: &Outgoing, body: &str, shortened: bool, now: Timestamp) -> Vec<u8> {
+    let emergency = message.lane == Lane::Emergency;
+    let target = Some(message.target.as_str());
+    let is_fid = message.target_kind == "fcm_fid";
+    let request = Request {
+        message: Message {
+            token: target.filter(|_| !is_fid),
+            fid: target.filter(|_| is_fid),
+            data: data(message, body, shortened),
+            notification: (!emergency).then_some(Notification { title: &message.title, body }),
+            android: Android {
+                priority: match message.lane {
+                    Lane::Emergency | Lane::Transactional => "HIGH",
+                    Lane::Standard | Lane::Promotional => "NORMAL",
+                },
+                ttl: format!("{}s", message.expires_at.since(now).as_secs().min(TTL_SECONDS_MAX)),
+                notification: (!emergency).then(|| AndroidNotification {
+                    tag: message.notification_id.to_string(),
+                    channel_id: message.lane.as_str(),
+                }),
+            },
+        },
+    };
+    serde_json::to_vec(&request).expect("strings always serialise")
+}
+
+/// The part that the app reads; FCM carries strings only.
+fn data(message: &Outgoing, body: &str, shortened: bool) -> BTreeMap<&'static str, String> {
+    let kind = serde_json::to_value(message.kind).expect("a unit variant serialises");
+    let mut data = BTreeMap::from([
+        ("notification_id", message.notification_id.to_string()),
+        ("delivery_id", message.delivery_id.to_string()),
+        ("receipt_code", message.receipt_code.clone()),
+        ("kind", kind.as_str().unwrap_or_default().to_owned()),
+        ("lane", message.lane.to_string()),
+        ("data", message.data.to_string()),
+        ("tag", message.notification_id.to_string()),
+    ]);
+    if message.lane == Lane::Emergency {
+        data.insert("title", message.title.clone());
+        data.insert("body", body.to_owned());
+        data.insert("language", message.language.as_str().to_owned());
+    }
+    if shortened {
+        data.insert("body_shortened", "true".to_owned());
+    }
+    data
+}
