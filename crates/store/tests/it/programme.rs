@@ -25,7 +25,7 @@ on_both_engines!(
     a_dropped_transaction_has_done_nothing,
 );
 
-fn at(minute: i64) -> Timestamp {
+pub(crate) fn at(minute: i64) -> Timestamp {
     Timestamp::from_microsecond((29_000_000 + minute) * 60_000_000).unwrap()
 }
 
@@ -56,7 +56,7 @@ fn category_plan(slug: &str) -> CategoryPlan {
     CategoryPlan { slug: slug.to_owned(), name: LocalizedText::english(slug), color: None }
 }
 
-fn plan(venue: VenueId, from: i64, to: i64) -> EventPlan {
+pub(crate) fn plan(venue: VenueId, from: i64, to: i64) -> EventPlan {
     EventPlan {
         title: LocalizedText { ar: Some("افتتاح".to_owned()), en: Some("Opening".to_owned()) },
         description: LocalizedText::english("50% of it_ is \"music\""),
@@ -70,11 +70,11 @@ fn plan(venue: VenueId, from: i64, to: i64) -> EventPlan {
     }
 }
 
-async fn new_venue(tx: &mut Tx, name: &str) -> VenueId {
+pub(crate) async fn new_venue(tx: &mut Tx, name: &str) -> VenueId {
     venues::insert(tx, None, &venue_plan(name), at(0)).await.unwrap().id
 }
 
-async fn new_event(tx: &mut Tx, plan: &EventPlan) -> EventId {
+pub(crate) async fn new_event(tx: &mut Tx, plan: &EventPlan) -> EventId {
     let guid = format!("guid-{}-{}-{}", plan.venue_id, plan.slot.starts_at, plan.slot.ends_at);
     events::insert(tx, &guid, plan, EventStatus::Published, at(0)).await.unwrap()
 }
