@@ -10,15 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use crate::{Faults, Lifecycle};
@@ -155,11 +159,13 @@ impl Server {
             debug!("a connection was closed before it was taken: {error}");
             return;
         }
-        let routes = self.router.clone().layer(axum::Extension(ConnectInfo(peer)));
-        let http = self.http.clone();
+        let (http, router) = (self.http.clone(), self.router.clone());
         let watcher = open.watcher();
         self.life.spawn_connection(async move {
-            let service = TowerToHyperService::new(routes);
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(ConnectInfo(peer));
+                router.clone().oneshot(request.map(Body::new))
+            });
             let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
             if let Err(error) = watcher.watch(connection).await {
                 debug!("a connection ended early: {error}");

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -28,6 +29,7 @@ struct Inner {
     abort: CancellationToken,
     failed: AtomicBool,
     readiness: Mutex<BTreeMap<&'static str, bool>>,
+    readiness_changed: Notify,
 }
 
 /// One part's say in whether the process is ready. Not ready until set.
@@ -126,6 +128,17 @@ impl Lifecycle {
         waiting
     }
 
+    /// Completes when every part that is registered by then is ready.
+    pub async fn ready(&self) {
+        loop {
+            let changed = self.inner.readiness_changed.notified();
+            if self.not_ready().is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Completes when every owned task has ended; call after the drain has begun.
     pub async fn finished(&self) {
         self.inner.tasks.close();
@@ -138,6 +151,8 @@ impl Readiness {
     pub fn set(&self, ready: bool) {
         let mut parts = self.lifecycle.inner.readiness.lock().expect("no holder of this lock panics");
         parts.insert(self.part, ready);
+        drop(parts);
+        self.lifecycle.inner.readiness_changed.notify_waiters();
     }
 }
 
@@ -173,12 +188,12 @@ mod tests {
         assert!(life.has_failed());
     }
 
-    #[test]
-    fn parts_are_unready_until_they_say_so() {
+    #[tokio::test]
+    async fn parts_are_unready_until_they_say_so() {
         let life = Lifecycle::new();
         let log = life.readiness("log");
         assert_eq!(life.not_ready(), ["log"]);
-        log.set(true);
+        let ((), ()) = tokio::join!(life.ready(), async { log.set(true) });
         assert!(life.not_ready().is_empty());
     }
 }
