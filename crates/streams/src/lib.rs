@@ -4,13 +4,19 @@
 //! of work, claimed by lease, acknowledged, retried later. Both promise *at least once*; consumers are idempotent
 //! by id. One conformance suite runs over both backends.
 
+mod codec;
+mod config;
 mod error;
+mod journal;
 mod log;
+mod open;
 mod queue;
 
+pub use config::{Config, Embedded, Fsync, Redis};
 pub use error::StreamsError;
 pub use log::{
     ChangeLog, Cursor, Entry, Epoch, NewPublication, Partition, PartitionState, Position, Publication,
     ReadBatch,
 };
+pub use open::open;
 pub use queue::{Claimed, NewItem, QueueName, QueueStats, WorkQueue};

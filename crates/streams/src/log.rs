@@ -5,12 +5,18 @@
 //! offsets of one topic have gaps. The epoch names the incarnation of a partition and changes when its log was
 //! lost or stepped back.
 
+mod embedded;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Lane, PublicationId, Timestamp, Topic};
+use rand::Rng;
+use rand::distr::Alphanumeric;
 
-use crate::StreamsError;
+pub(crate) use self::embedded::EmbeddedLog;
+use crate::{Config, StreamsError};
 
 /// Number of a partition, from 0.
 pub type Partition = u16;
@@ -109,50 +115,135 @@ pub enum ReadBatch {
 
 /// The change log over its two backends. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub struct ChangeLog {}
+pub struct ChangeLog {
+    backend: Backend,
+    partitions: u16,
+    publication_bytes_max: usize,
+    batch_max: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Embedded(Arc<EmbeddedLog>),
+}
+
+impl Epoch {
+    /// A new incarnation: 8 letters and digits.
+    pub(crate) fn random() -> Self {
+        let letters = rand::rng().sample_iter(Alphanumeric).take(8).map(char::from);
+        Self(letters.collect::<String>().into_boxed_str())
+    }
+}
 
 impl ChangeLog {
+    pub(crate) fn embedded(log: EmbeddedLog, config: &Config) -> Self {
+        Self::new(Backend::Embedded(Arc::new(log)), config)
+    }
+
+    fn new(backend: Backend, config: &Config) -> Self {
+        Self {
+            backend,
+            partitions: config.partitions,
+            publication_bytes_max: config.publication_bytes_max,
+            batch_max: config.batch_max,
+        }
+    }
+
     /// How many partitions there are.
     pub fn partitions(&self) -> u16 {
-        unimplemented!()
+        self.partitions
     }
 
     /// The partition of a topic.
     pub fn partition_of(&self, topic: &Topic) -> Partition {
-        u16::try_from(topic.stable_hash() % u64::from(self.partitions()))
-            .expect("it is below the number of partitions")
+        partition_of(topic, self.partitions)
     }
 
     /// Appends in the order given; durable when it returns. Repeating a publication id gives its first position.
     ///
     /// # Errors
     /// [`StreamsError::Unavailable`]: some may have been appended; repeat the whole call.
+    /// [`StreamsError::TooLarge`]: nothing was appended.
     pub async fn append(&self, publications: &[NewPublication]) -> Result<Vec<Position>, StreamsError> {
-        let _ = publications;
-        unimplemented!()
+        for publication in publications {
+            self.check_size(publication)?;
+        }
+        let mut positions = Vec::with_capacity(publications.len());
+        for batch in publications.chunks(self.batch_max) {
+            positions.extend(match &self.backend {
+                Backend::Embedded(log) => log.append(batch.to_vec()).await?,
+            });
+        }
+        Ok(positions)
     }
 
     /// How a partition stands.
     ///
     /// # Errors
     /// [`StreamsError::Unavailable`].
+    ///
+    /// # Panics
+    /// When there is no such partition.
     pub async fn state(&self, partition: Partition) -> Result<PartitionState, StreamsError> {
-        let _ = partition;
-        unimplemented!()
+        match &self.backend {
+            Backend::Embedded(log) => Ok(log.state(partition)),
+        }
     }
 
-    /// What lies after each cursor, at most `entries_max` per partition; waits up to `wait` when there is nothing.
-    /// Returns as soon as one partition has something; an empty result means that the wait has passed.
+    /// Number of the topic's newest entry, as long as the log retains it.
     ///
     /// # Errors
     /// [`StreamsError::Unavailable`].
+    pub async fn topic_last(&self, topic: &Topic) -> Result<Option<u64>, StreamsError> {
+        match &self.backend {
+            Backend::Embedded(log) => Ok(log.topic_last(self.partition_of(topic), topic)),
+        }
+    }
+
+    /// What lies after each cursor, at most `entries_max` per partition; waits up to `wait` when there is nothing.
+    /// Returns as soon as one partition has something; an empty result means that the wait has passed. May be
+    /// dropped at any time: reading changes nothing.
+    ///
+    /// # Errors
+    /// [`StreamsError::Unavailable`].
+    ///
+    /// # Panics
+    /// When a cursor names no partition.
     pub async fn read(
         &self,
         cursors: &[Cursor],
         entries_max: usize,
         wait: Duration,
     ) -> Result<Vec<ReadBatch>, StreamsError> {
-        let _ = (cursors, entries_max, wait);
-        unimplemented!()
+        match &self.backend {
+            Backend::Embedded(log) => log.read(cursors, entries_max, wait).await,
+        }
     }
+
+    /// Whether the log can be reached, for health checks.
+    ///
+    /// # Errors
+    /// [`StreamsError::Unavailable`].
+    pub async fn ping(&self) -> Result<(), StreamsError> {
+        match &self.backend {
+            Backend::Embedded(log) => log.ping(),
+        }
+    }
+
+    fn check_size(&self, publication: &NewPublication) -> Result<(), StreamsError> {
+        let bytes = publication.data.len() + publication.change.as_ref().map_or(0, Bytes::len);
+        if bytes > self.publication_bytes_max {
+            return Err(StreamsError::TooLarge {
+                what: format!("a publication in {}", publication.topic),
+                bytes,
+                bytes_max: self.publication_bytes_max,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The partition of a topic among `partitions`.
+fn partition_of(topic: &Topic, partitions: u16) -> Partition {
+    u16::try_from(topic.stable_hash() % u64::from(partitions)).expect("it is below the number of partitions")
 }
