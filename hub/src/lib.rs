@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Sockets: front door, shards, tail of the change log, history.
+//!
+//! The front door ([`start`]'s router) checks and upgrades; the raw socket then belongs to one *shard*, a thread with
+//! its own connections and topics that shares no lock with the others on the way of a message. One task tails the
+//! change log, keeps each topic's recent publications, and hands every publication, encoded once, to the shards.
+//! There is no database here: the way of a message to a socket never waits for SQL.
+
+mod authority;
+mod census;
+mod config;
+mod confirm;
+mod front;
+mod history;
+mod metrics;
+mod origin;
+mod publication;
+mod session;
+mod shard;
+mod socket;
+mod start;
+mod tail;
+mod topics;
+
+pub use config::{Config, History, Limits, Tail};
+pub use start::{Deps, StartError, start};

@@ -1,0 +1,261 @@
+//! The front door: checks a request, upgrades it, and hands the raw socket to a shard. Alone in knowing axum.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_TYPE, HOST,
+    HeaderName, ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE, VARY,
+};
+use http::{HeaderMap, Method, StatusCode};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use protocol::ws;
+use service::Lifecycle;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use crate::census::{Admission, Census};
+use crate::metrics::{self, Upgrade};
+use crate::origin::{self, OriginPattern};
+use crate::session::Pings;
+use crate::shard::{Arrival, Message};
+use crate::socket::Handover;
+
+/// Sub-protocols that mean JSON; no sub-protocol at all means it too.
+const JSON_PROTOCOL: &str = "centrifuge-json";
+/// Seconds after which a client that found no place may try again.
+const RETRY_SECONDS: &str = "5";
+
+/// What the front door works with.
+pub(crate) struct Door {
+    pub(crate) origins: Vec<OriginPattern>,
+    pub(crate) census: Census,
+    pub(crate) shards: Vec<mpsc::Sender<Message>>,
+    /// Takes turns among the shards.
+    pub(crate) turn: AtomicUsize,
+    /// Whether the histories hold what they should.
+    pub(crate) warm: Arc<AtomicBool>,
+    pub(crate) life: Lifecycle,
+    pub(crate) upgrade_timeout: Duration,
+}
+
+/// A request that may become a socket.
+struct Accepted {
+    accept_key: String,
+    /// The sub-protocol to echo.
+    protocol: Option<&'static str>,
+    pings: Pings,
+    admission: Admission,
+}
+
+/// A request that may not.
+struct Refused {
+    status: StatusCode,
+    text: &'static str,
+    outcome: Upgrade,
+}
+
+/// The routes of the hub.
+pub(crate) fn router(door: Door) -> Router {
+    Router::new()
+        .route("/connection/websocket", get(connect))
+        .route("/connection/init", get(init))
+        .with_state(Arc::new(door))
+}
+
+/// `GET /connection/websocket`: the upgrade to a socket.
+async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Response {
+    match door.admit(&request) {
+        Err(refused) => {
+            metrics::upgrade(refused.outcome);
+            refuse(&refused)
+        }
+        Ok(accepted) => {
+            let upgrade = hyper::upgrade::on(&mut request);
+            let response = switch(&accepted);
+            let life = door.life.clone();
+            life.spawn("hub.upgrade", async move {
+                door.receive(upgrade, accepted).await;
+                Ok::<(), std::convert::Infallible>(())
+            });
+            response
+        }
+    }
+}
+
+/// `GET /connection/init`: nothing; lets pages find out about cookies and origins.
+async fn init(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let headers = request.headers();
+    let mut response = Response::builder().header(CONTENT_TYPE, "application/json").header(VARY, "Origin");
+    if let Some(origin) = headers.get(ORIGIN) {
+        if !door.admits_origin(headers) {
+            return refuse(&Refused {
+                status: StatusCode::FORBIDDEN,
+                text: "this origin may not connect",
+                outcome: Upgrade::Origin,
+            });
+        }
+        response = response
+            .header(ACCESS_CONTROL_ALLOW_ORIGIN, origin)
+            .header(ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+    }
+    response.body(Body::from("{}")).expect("these headers are valid")
+}
+
+impl Door {
+    /// Checks a request, and takes a place for it.
+    fn admit(&self, request: &Request) -> Result<Accepted, Refused> {
+        let headers = request.headers();
+        let refused = |status, text, outcome| Refused { status, text, outcome };
+        let bad = |text| refused(StatusCode::BAD_REQUEST, text, Upgrade::Request);
+        if request.method() != Method::GET || !has_token(headers, &UPGRADE, "websocket") {
+            return Err(refused(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket", Upgrade::Request));
+        }
+        if !has_token(headers, &CONNECTION, "upgrade") {
+            return Err(bad("the Connection header does not ask for an upgrade"));
+        }
+        if text(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
+            return Err(refused(
+                StatusCode::UPGRADE_REQUIRED,
+                "WebSocket version 13 is needed",
+                Upgrade::Request,
+            ));
+        }
+        let key = text(headers, &SEC_WEBSOCKET_KEY).and_then(ws::accept_key);
+        let accept_key = key.ok_or_else(|| bad("the WebSocket key is missing or malformed"))?;
+        if !self.admits_origin(headers) {
+            return Err(refused(StatusCode::FORBIDDEN, "this origin may not connect", Upgrade::Origin));
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let asks = |pair: &str| query.split('&').any(|one| one == pair);
+        let protocol = choose_protocol(headers).map_err(bad)?;
+        if asks("format=protobuf") || asks("cf_protocol=protobuf") {
+            return Err(bad("the Protobuf dialect is not spoken here"));
+        }
+        let pings = if asks("cf_ws_frame_ping_pong=true") { Pings::Native } else { Pings::Protocol };
+        if self.life.drain().is_cancelled() || !self.warm.load(Ordering::Relaxed) {
+            return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "not now", Upgrade::Draining));
+        }
+        let full = || refused(StatusCode::SERVICE_UNAVAILABLE, "too many connections", Upgrade::Limit);
+        let admission = self.census.admit().ok_or_else(full)?;
+        Ok(Accepted { accept_key, protocol, pings, admission })
+    }
+
+    fn admits_origin(&self, headers: &HeaderMap) -> bool {
+        let origin = headers.get(ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
+        origin::admits(&self.origins, origin, text(headers, &HOST))
+    }
+
+    /// Waits for the upgraded stream and hands it over.
+    async fn receive(&self, upgrade: OnUpgrade, accepted: Accepted) {
+        let outcome = match tokio::time::timeout(self.upgrade_timeout, upgrade).await {
+            Ok(Ok(upgraded)) => match self.hand_over(upgraded, accepted).await {
+                Ok(()) => Upgrade::Accepted,
+                Err(error) => {
+                    debug!("an upgraded socket was lost: {error}");
+                    Upgrade::Failed
+                }
+            },
+            Ok(Err(error)) => {
+                debug!("an upgrade failed: {error}");
+                Upgrade::Failed
+            }
+            Err(_) => Upgrade::Failed,
+        };
+        metrics::upgrade(outcome);
+    }
+
+    async fn hand_over(&self, upgraded: Upgraded, accepted: Accepted) -> std::io::Result<()> {
+        let Accepted { pings, admission, .. } = accepted;
+        let (socket, first_bytes) = match downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => {
+                let stream = parts.io.into_inner();
+                stream.set_nodelay(true)?;
+                (Handover::Tcp(stream.into_std()?), parts.read_buf)
+            }
+            Err(other) => (self.bridge(other)?, Bytes::new()),
+        };
+        let arrival = Box::new(Arrival { socket, first_bytes, pings, admission });
+        let shard = &self.shards[self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len()];
+        match tokio::time::timeout(self.upgrade_timeout, shard.send(Message::Accept(arrival))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(std::io::Error::other("its shard has ended")),
+            Err(_) => Err(std::io::Error::other("its shard is late")),
+        }
+    }
+
+    /// A stream that is no plain TCP socket (TLS, a test's) is copied to and from a pair whose other end the shard has.
+    fn bridge(&self, upgraded: Upgraded) -> std::io::Result<Handover> {
+        let (ours, theirs) = UnixStream::pair()?;
+        self.life.spawn("hub.bridge", async move {
+            let (mut stream, mut ours) = (TokioIo::new(upgraded), ours);
+            // how it ended is known to the shard, which sees its own end close
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut ours).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+        Ok(Handover::Bridged(theirs.into_std()?))
+    }
+}
+
+/// The sub-protocol to answer with; `None` when the client offered none.
+fn choose_protocol(headers: &HeaderMap) -> Result<Option<&'static str>, &'static str> {
+    let mut offers = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .peekable();
+    if offers.peek().is_none() {
+        return Ok(None);
+    }
+    if offers.any(|offer| offer == JSON_PROTOCOL) {
+        Ok(Some(JSON_PROTOCOL))
+    } else {
+        Err("of the offered sub-protocols none is spoken here")
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Whether a comma-separated header has `token`, in any case.
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
+}
+
+fn switch(accepted: &Accepted) -> Response {
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_ACCEPT, &accepted.accept_key);
+    if let Some(protocol) = accepted.protocol {
+        response = response.header(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response.body(Body::empty()).expect("these headers are valid")
+}
+
+fn refuse(refused: &Refused) -> Response {
+    let mut response = Response::builder().status(refused.status).header(CONTENT_TYPE, "text/plain");
+    if refused.status == StatusCode::SERVICE_UNAVAILABLE {
+        response = response.header(RETRY_AFTER, RETRY_SECONDS);
+    }
+    if refused.status == StatusCode::UPGRADE_REQUIRED {
+        response = response.header(UPGRADE, "websocket").header(SEC_WEBSOCKET_VERSION, "13");
+    }
+    response.body(Body::from(refused.text)).expect("these headers are valid")
+}

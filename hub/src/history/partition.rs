@@ -1,0 +1,243 @@
+//! The history of one partition: a ring of publications per topic, bounded by count, age and bytes.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use domain::{Timestamp, Topic};
+use hashbrown::HashMap;
+use slab::Slab;
+use streams::{Entry, Epoch, PartitionState};
+
+use crate::config;
+
+/// Bytes that an entry costs besides its payload: ring, queue, reference counts.
+const ENTRY_BYTES: usize = 128;
+
+/// A partition's share of the memory for histories.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// Publications of one topic.
+    pub(crate) publications_max: usize,
+    /// Age of a publication.
+    pub(crate) age_max: std::time::Duration,
+    /// Bytes of the partition.
+    pub(crate) bytes_max: usize,
+    /// Topics whose last position is remembered.
+    pub(crate) topics_max: usize,
+}
+
+impl Budget {
+    /// The equal share of each of `partitions`.
+    pub(crate) fn share(config: &config::History, partitions: u16) -> Self {
+        let share =
+            |whole: u64| usize::try_from(whole / u64::from(partitions.max(1))).unwrap_or(usize::MAX).max(1);
+        Self {
+            publications_max: config.publications_max as usize,
+            age_max: std::time::Duration::from_millis(config.age_ms_max),
+            bytes_max: share(config.bytes_max),
+            topics_max: share(u64::from(config.topics_max)),
+        }
+    }
+}
+
+/// A publication that is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// Its number in the log.
+    pub(crate) offset: u64,
+    /// Number of the topic's previous entry.
+    pub(crate) prev: u64,
+    /// Whether the log knew of no previous entry.
+    pub(crate) first: bool,
+    /// When its change was made.
+    pub(crate) at: Timestamp,
+    /// One JSON document on one line.
+    pub(crate) data: Bytes,
+}
+
+/// What is known of one topic.
+#[derive(Debug)]
+pub(crate) struct TopicHistory {
+    pub(crate) name: Topic,
+    /// Oldest first.
+    pub(crate) ring: VecDeque<Kept>,
+    /// Number of its newest entry.
+    pub(crate) last: u64,
+    /// Every entry of the topic after this number is in the ring.
+    pub(crate) floor: u64,
+    /// Whether the partition's list of idle topics has it.
+    idle: bool,
+}
+
+/// An entry that does not follow the one before: something was missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("after entry {applied} of the log came entry {found}")]
+pub(crate) struct Hole {
+    /// The last entry before.
+    pub(crate) applied: u64,
+    /// What came.
+    pub(crate) found: u64,
+}
+
+/// The history of one partition.
+#[derive(Debug)]
+pub(crate) struct PartitionHistory {
+    pub(crate) epoch: Epoch,
+    /// Everything up to and including this number was applied.
+    pub(crate) applied: u64,
+    /// Counts what happened to the partition here, in every epoch.
+    pub(crate) turn: u64,
+    /// Every entry after this number of a topic that is not in `topics` was seen and there was none.
+    pub(crate) floor: u64,
+    names: HashMap<Topic, usize>,
+    topics: Slab<TopicHistory>,
+    /// Every kept entry as (topic, offset), oldest first; those that their ring has dropped already are skipped.
+    order: VecDeque<(usize, u64)>,
+    /// Topics in the order in which their rings became empty; those that are no longer empty are skipped.
+    idle: VecDeque<usize>,
+    bytes: usize,
+    budget: Budget,
+}
+
+impl PartitionHistory {
+    /// An empty history that begins after `start`.
+    pub(crate) fn new(epoch: Epoch, start: u64, budget: Budget) -> Self {
+        Self {
+            epoch,
+            applied: start,
+            turn: 0,
+            floor: start,
+            names: HashMap::new(),
+            topics: Slab::new(),
+            order: VecDeque::new(),
+            idle: VecDeque::new(),
+            bytes: 0,
+            budget,
+        }
+    }
+
+    /// Takes the next entry of the log; gives its turn, or `None` when it was taken before.
+    ///
+    /// # Errors
+    /// [`Hole`] when entries are missing before it; nothing is taken then.
+    pub(crate) fn apply(&mut self, entry: &Entry, data: Bytes, now: Timestamp) -> Result<Option<u64>, Hole> {
+        if entry.offset <= self.applied {
+            return Ok(None);
+        }
+        if entry.offset != self.applied + 1 {
+            return Err(Hole { applied: self.applied, found: entry.offset });
+        }
+        self.applied = entry.offset;
+        self.turn += 1;
+        self.bytes += data.len() + ENTRY_BYTES;
+        let index = self.topic_index(&entry.publication.topic);
+        let topic = &mut self.topics[index];
+        topic.last = entry.offset;
+        topic.ring.push_back(Kept {
+            offset: entry.offset,
+            prev: entry.prev,
+            first: entry.first,
+            at: entry.publication.at,
+            data,
+        });
+        self.order.push_back((index, entry.offset));
+        if topic.ring.len() > self.budget.publications_max {
+            self.drop_oldest_of(index);
+        }
+        self.trim(now);
+        Ok(Some(self.turn))
+    }
+
+    /// Drops everything and begins after `state.trimmed` in its epoch; gives the turn of the loss.
+    pub(crate) fn restart(&mut self, state: &PartitionState) -> u64 {
+        let turn = self.turn + 1;
+        *self = Self { turn, ..Self::new(state.epoch.clone(), state.trimmed, self.budget) };
+        turn
+    }
+
+    /// What is known of a topic.
+    pub(crate) fn topic(&self, name: &Topic) -> Option<&TopicHistory> {
+        self.names.get(name).map(|index| &self.topics[*index])
+    }
+
+    /// The limit on ages.
+    pub(crate) fn oldest_at(&self, now: Timestamp) -> Timestamp {
+        now - self.budget.age_max
+    }
+
+    /// Bytes that the kept entries cost.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Topics that are remembered.
+    pub(crate) fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
+    fn topic_index(&mut self, name: &Topic) -> usize {
+        if let Some(index) = self.names.get(name) {
+            return *index;
+        }
+        let index = self.topics.insert(TopicHistory {
+            name: name.clone(),
+            ring: VecDeque::new(),
+            last: self.floor,
+            floor: self.floor,
+            idle: false,
+        });
+        self.names.insert(name.clone(), index);
+        index
+    }
+
+    fn drop_oldest_of(&mut self, index: usize) {
+        let topic = &mut self.topics[index];
+        let Some(dropped) = topic.ring.pop_front() else { return };
+        topic.floor = dropped.offset;
+        self.bytes -= dropped.data.len() + ENTRY_BYTES;
+        if topic.ring.is_empty() {
+            topic.ring = VecDeque::new();
+            if !std::mem::replace(&mut topic.idle, true) {
+                self.idle.push_back(index);
+            }
+        }
+    }
+
+    /// Holds the budget.
+    fn trim(&mut self, now: Timestamp) {
+        let oldest_at = self.oldest_at(now);
+        while let Some((index, offset)) = self.order.front().copied() {
+            let kept = self.topics.get(index).and_then(|topic| topic.ring.front());
+            let keep = kept.is_some_and(|kept| kept.offset <= offset && kept.at >= oldest_at);
+            if keep && self.bytes <= self.budget.bytes_max {
+                break;
+            }
+            self.drop_oldest();
+        }
+        while self.topics.len() > self.budget.topics_max {
+            match self.idle.pop_front() {
+                Some(index) => self.forget_if_idle(index),
+                None => self.drop_oldest(),
+            }
+        }
+    }
+
+    /// Drops the oldest entry of all, unless its ring has done so already.
+    fn drop_oldest(&mut self) {
+        let Some((index, offset)) = self.order.pop_front() else { return };
+        let kept = self.topics.get(index).and_then(|topic| topic.ring.front());
+        if kept.is_some_and(|kept| kept.offset <= offset) {
+            self.drop_oldest_of(index);
+        }
+    }
+
+    fn forget_if_idle(&mut self, index: usize) {
+        let topic = &mut self.topics[index];
+        topic.idle = false;
+        if topic.ring.is_empty() {
+            let topic = self.topics.remove(index);
+            self.names.remove(&topic.name);
+            self.floor = self.floor.max(topic.last);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What the hub counts. Labels come from enums and start at 0; handles are looked up once per shard, so that counting
+//! on the way of a message is an addition.
+
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use protocol::centrifuge::command::Request;
+use protocol::codes::{DisconnectCode, ErrorCode};
+
+/// Open sockets, by `shard`.
+const CONNECTIONS: &str = "hub_connections";
+/// Subscriptions of open sockets, by `shard`.
+const SUBSCRIPTIONS: &str = "hub_subscriptions";
+/// Upgrades, by `outcome`: `accepted`, `refused_limit`, `refused_origin`, `refused_request`, `draining`, `failed`.
+const UPGRADES: &str = "hub_upgrades_total";
+/// Commands of clients, by `kind`.
+const COMMANDS: &str = "hub_commands_total";
+/// Commands answered with an error, by `code`.
+const REFUSALS: &str = "hub_refusals_total";
+/// Sockets that ended, by `code`: the disconnect code, a WebSocket close code of ours, or `left` when the client went.
+const DISCONNECTS: &str = "hub_disconnects_total";
+/// Publications encoded, by `dialect`: once per publication that somebody here follows.
+const ENCODED: &str = "hub_publications_encoded_total";
+/// Entries of the change log that were applied.
+const APPLIED: &str = "hub_log_entries_total";
+/// Entries of the change log whose payload was not JSON.
+const DAMAGED: &str = "hub_log_entries_damaged_total";
+/// Publications for sockets, by `outcome`: `sent` at once, `queued` for a full socket, `queue_full` (the socket was
+/// closed as slow), `closed` (the socket failed).
+const DELIVERIES: &str = "hub_deliveries_total";
+/// Bytes written to sockets.
+const WRITTEN: &str = "hub_written_bytes_total";
+/// From the read of a publication until every subscriber of a shard has it written or queued, in seconds.
+const FAN_OUT: &str = "hub_fanout_seconds";
+/// Entries between the end of the change log and what was applied, when last looked at, summed over partitions.
+const LAG: &str = "hub_tail_lag_entries";
+/// Reads of the change log that failed.
+const READ_FAILURES: &str = "hub_tail_failures_total";
+/// Times that a partition's log was trimmed past or lost under the tail.
+const LOSSES: &str = "hub_tail_losses_total";
+/// Bytes kept in memory for recovery.
+const HISTORY_BYTES: &str = "hub_history_bytes";
+/// Topics remembered for recovery.
+const HISTORY_TOPICS: &str = "hub_history_topics";
+/// Subscriptions begun, by `result`: `recovered`, `unrecovered`, `ahead` (refused for now), `not_asked`.
+const RECOVERIES: &str = "hub_recoveries_total";
+/// Confirmations of deliveries, by `outcome`: `stored`, `failed`, `queue_full`.
+const CONFIRMATIONS: &str = "hub_confirmations_total";
+
+/// Declares a label's values as an enum whose order is that of the handles.
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name { $($variant,)+ }
+
+        impl $name {
+            const ALL: [(Self, &'static str); [$($text),+].len()] = [$((Self::$variant, $text)),+];
+        }
+    };
+}
+
+label! {
+    /// What became of an upgrade.
+    Upgrade {
+        Accepted = "accepted",
+        Limit = "refused_limit",
+        Origin = "refused_origin",
+        Request = "refused_request",
+        Draining = "draining",
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// What a command asks for.
+    CommandKind {
+        Connect = "connect",
+        Subscribe = "subscribe",
+        Unsubscribe = "unsubscribe",
+        Publish = "publish",
+        Presence = "presence",
+        PresenceStats = "presence_stats",
+        History = "history",
+        Ping = "ping",
+        Send = "send",
+        Rpc = "rpc",
+        Refresh = "refresh",
+        SubRefresh = "sub_refresh",
+        Pong = "pong",
+    }
+}
+
+label! {
+    /// What became of a publication for one socket.
+    Delivery {
+        Sent = "sent",
+        Queued = "queued",
+        QueueFull = "queue_full",
+        Closed = "closed",
+    }
+}
+
+label! {
+    /// How a subscription began.
+    RecoveryOutcome {
+        Recovered = "recovered",
+        Unrecovered = "unrecovered",
+        Ahead = "ahead",
+        NotAsked = "not_asked",
+    }
+}
+
+label! {
+    /// What became of a confirmation.
+    Confirmed {
+        Stored = "stored",
+        Failed = "failed",
+        QueueFull = "queue_full",
+    }
+}
+
+impl CommandKind {
+    /// The kind of a request.
+    pub(crate) fn of(request: &Request<'_>) -> Self {
+        match request {
+            Request::Connect(_) => Self::Connect,
+            Request::Subscribe(_) => Self::Subscribe,
+            Request::Unsubscribe(_) => Self::Unsubscribe,
+            Request::Publish(_) => Self::Publish,
+            Request::Presence(_) => Self::Presence,
+            Request::PresenceStats(_) => Self::PresenceStats,
+            Request::History(_) => Self::History,
+            Request::Ping => Self::Ping,
+            Request::Send(_) => Self::Send,
+            Request::Rpc(_) => Self::Rpc,
+            Request::Refresh(_) => Self::Refresh,
+            Request::SubRefresh(_) => Self::SubRefresh,
+            Request::Empty => Self::Pong,
+        }
+    }
+}
+
+/// Why a socket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CloseReason {
+    /// For a reason of the protocol.
+    Disconnect(DisconnectCode),
+    /// For a reason of WebSocket's: 1002, 1007 or 1009.
+    Violation(u16),
+    /// The client went.
+    Left,
+}
+
+/// The close codes of WebSocket's own that the hub uses.
+const VIOLATIONS: [u16; 3] = [1002, 1007, 1009];
+
+/// The handles of one shard.
+#[derive(Debug)]
+pub(crate) struct ShardMetrics {
+    pub(crate) connections: Gauge,
+    pub(crate) subscriptions: Gauge,
+    pub(crate) written: Counter,
+    pub(crate) fan_out: Histogram,
+    commands: Vec<Counter>,
+    refusals: Vec<Counter>,
+    deliveries: Vec<Counter>,
+    recoveries: Vec<Counter>,
+    disconnects: Vec<Counter>,
+    violations: Vec<Counter>,
+    left: Counter,
+}
+
+impl ShardMetrics {
+    /// The handles of shard number `shard`.
+    pub(crate) fn new(shard: usize) -> Self {
+        let shard = shard.to_string();
+        Self {
+            connections: gauge!(CONNECTIONS, "shard" => shard.clone()),
+            subscriptions: gauge!(SUBSCRIPTIONS, "shard" => shard),
+            written: counter!(WRITTEN),
+            fan_out: histogram!(FAN_OUT),
+            commands: CommandKind::ALL.map(|(_, kind)| counter!(COMMANDS, "kind" => kind)).into(),
+            refusals: ErrorCode::ALL.map(|one| counter!(REFUSALS, "code" => one.code().to_string())).into(),
+            deliveries: Delivery::ALL.map(|(_, outcome)| counter!(DELIVERIES, "outcome" => outcome)).into(),
+            recoveries: RecoveryOutcome::ALL
+                .map(|(_, result)| counter!(RECOVERIES, "result" => result))
+                .into(),
+            disconnects: DisconnectCode::ALL
+                .map(|one| counter!(DISCONNECTS, "code" => one.code().to_string()))
+                .into(),
+            violations: VIOLATIONS.map(|code| counter!(DISCONNECTS, "code" => code.to_string())).into(),
+            left: counter!(DISCONNECTS, "code" => "left"),
+        }
+    }
+
+    pub(crate) fn command(&self, kind: CommandKind) {
+        self.commands[kind as usize].increment(1);
+    }
+
+    pub(crate) fn refusal(&self, code: ErrorCode) {
+        let index = ErrorCode::ALL.iter().position(|one| *one == code).expect("the list has every code");
+        self.refusals[index].increment(1);
+    }
+
+    pub(crate) fn deliveries(&self, outcome: Delivery, count: u64) {
+        self.deliveries[outcome as usize].increment(count);
+    }
+
+    pub(crate) fn recovery(&self, outcome: RecoveryOutcome) {
+        self.recoveries[outcome as usize].increment(1);
+    }
+
+    pub(crate) fn disconnect(&self, reason: CloseReason) {
+        match reason {
+            CloseReason::Disconnect(code) => {
+                let at =
+                    DisconnectCode::ALL.iter().position(|one| *one == code).expect("the list has every code");
+                self.disconnects[at].increment(1);
+            }
+            CloseReason::Violation(code) => {
+                if let Some(at) = VIOLATIONS.iter().position(|one| *one == code) {
+                    self.violations[at].increment(1);
+                }
+            }
+            CloseReason::Left => self.left.increment(1),
+        }
+    }
+}
+
+/// The handles of the tail.
+#[derive(Debug)]
+pub(crate) struct TailMetrics {
+    pub(crate) applied: Counter,
+    pub(crate) damaged: Counter,
+    pub(crate) lag: Gauge,
+    pub(crate) failures: Counter,
+    pub(crate) losses: Counter,
+    pub(crate) history_bytes: Gauge,
+    pub(crate) history_topics: Gauge,
+}
+
+impl TailMetrics {
+    /// Looked up once.
+    pub(crate) fn new() -> Self {
+        Self {
+            applied: counter!(APPLIED),
+            damaged: counter!(DAMAGED),
+            lag: gauge!(LAG),
+            failures: counter!(READ_FAILURES),
+            losses: counter!(LOSSES),
+            history_bytes: gauge!(HISTORY_BYTES),
+            history_topics: gauge!(HISTORY_TOPICS),
+        }
+    }
+}
+
+/// Counts an upgrade.
+pub(crate) fn upgrade(outcome: Upgrade) {
+    counter!(UPGRADES, "outcome" => Upgrade::ALL[outcome as usize].1).increment(1);
+}
+
+/// Counts confirmations.
+pub(crate) fn confirmed(outcome: Confirmed, count: u64) {
+    counter!(CONFIRMATIONS, "outcome" => Confirmed::ALL[outcome as usize].1).increment(count);
+}
+
+/// Counts an encoding.
+pub(crate) fn encoded() {
+    counter!(ENCODED, "dialect" => "json").increment(1);
+}
+
+/// Says what everything means, and registers what has no other beginning at 0.
+pub(crate) fn describe() {
+    describe_gauge!(CONNECTIONS, "Open sockets, by shard");
+    describe_gauge!(SUBSCRIPTIONS, "Subscriptions of open sockets, by shard");
+    describe_counter!(UPGRADES, "Upgrades to sockets, by outcome");
+    describe_counter!(COMMANDS, "Commands of clients, by kind");
+    describe_counter!(REFUSALS, "Commands answered with an error, by code");
+    describe_counter!(DISCONNECTS, "Sockets that ended, by code");
+    describe_counter!(ENCODED, "Publications encoded, by dialect");
+    describe_counter!(APPLIED, "Entries of the change log that were applied");
+    describe_counter!(DAMAGED, "Entries of the change log whose payload was not JSON");
+    describe_counter!(DELIVERIES, "Publications for sockets, by outcome");
+    describe_counter!(WRITTEN, "Bytes written to sockets");
+    describe_histogram!(
+        FAN_OUT,
+        "Seconds from the read of a publication until a shard's subscribers have it"
+    );
+    describe_gauge!(LAG, "Entries between the end of the change log and what was applied");
+    describe_counter!(READ_FAILURES, "Reads of the change log that failed");
+    describe_counter!(LOSSES, "Times that a partition's log was trimmed past or lost under the tail");
+    describe_gauge!(HISTORY_BYTES, "Bytes kept in memory for recovery");
+    describe_gauge!(HISTORY_TOPICS, "Topics remembered for recovery");
+    describe_counter!(RECOVERIES, "Subscriptions begun, by result of the recovery");
+    describe_counter!(CONFIRMATIONS, "Confirmations of deliveries, by outcome");
+    for (_, outcome) in Upgrade::ALL {
+        counter!(UPGRADES, "outcome" => outcome).increment(0);
+    }
+    for (_, outcome) in Confirmed::ALL {
+        counter!(CONFIRMATIONS, "outcome" => outcome).increment(0);
+    }
+    counter!(ENCODED, "dialect" => "json").increment(0);
+}

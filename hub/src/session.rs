@@ -1,0 +1,353 @@
+//! A connection's conversation, apart from its socket: commands in, replies and effects out.
+//!
+//! A session touches memory only: the shard's [`Topics`], the [`Histories`] and the count of connections. What takes
+//! longer – a position that this node has not reached yet, a confirmation that has to become durable – it returns to
+//! the shard, as [`Stop::Hold`] (nothing was changed; the command is to be given again) or as an entry of [`Out`].
+
+mod connect;
+mod history;
+mod pace;
+mod refresh;
+mod rpc;
+mod subscribe;
+
+use domain::{DeliveryId, DeliveryState, Principal, Timestamp, Topic, TopicError};
+use protocol::centrifuge::command::{Command, Request};
+use protocol::centrifuge::json;
+use protocol::centrifuge::reply::{Answer, Event, Push, Reply};
+use protocol::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
+use streams::Partition;
+use uuid::Uuid;
+
+use crate::authority::{Authority, Identity};
+use crate::census::Census;
+use crate::config::Config;
+use crate::history::Histories;
+use crate::metrics::{CommandKind, ShardMetrics};
+use crate::topics::{ConnectionIndex, SubscriptionId, Topics};
+use pace::{Pace, Verdict};
+
+/// What the server calls itself.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A connection's conversation.
+#[derive(Debug)]
+pub(crate) struct Session {
+    client: Uuid,
+    phase: Phase,
+    identity: Option<Box<Identity>>,
+    subscriptions: Vec<Subscription>,
+    pace: Pace,
+    pings: Pings,
+    ping_unanswered: bool,
+}
+
+/// How far the conversation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waits for `connect`.
+    New,
+    /// Connected.
+    Connected,
+    /// `connect` was answered with an error; the client has to close.
+    Refused,
+}
+
+/// How the server asks whether the client is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pings {
+    /// With empty replies, as the protocol has it.
+    Protocol,
+    /// With the frames of WebSocket, for tools that do not know the protocol.
+    Native,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Subscription {
+    id: SubscriptionId,
+    server_side: bool,
+}
+
+/// What a session works with.
+pub(crate) struct World<'w> {
+    pub(crate) config: &'w Config,
+    pub(crate) authority: &'w Authority,
+    pub(crate) census: &'w Census,
+    pub(crate) histories: &'w Histories,
+    pub(crate) topics: &'w mut Topics,
+    pub(crate) metrics: &'w ShardMetrics,
+    /// The session's connection in its shard.
+    pub(crate) connection: ConnectionIndex,
+    /// Wall time.
+    pub(crate) now: Timestamp,
+    /// Since the shard began.
+    pub(crate) uptime_ms: u64,
+    /// What to do about positions ahead of this node.
+    pub(crate) patience: Patience,
+}
+
+/// What to do about a position ahead of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Hold the command until the node has come that far.
+    Wait,
+    /// It took too long: a temporary error.
+    Over,
+    /// The log itself has not come further than `last`: beyond it lies nothing, the position is void.
+    Lost { partition: Partition, last: u64 },
+}
+
+/// What a session says.
+#[derive(Debug, Default)]
+pub(crate) struct Out {
+    /// Messages, separated by line feeds: the payload of one frame.
+    pub(crate) text: Vec<u8>,
+    /// What has to become durable before it is answered.
+    pub(crate) confirmations: Vec<Confirmation>,
+}
+
+/// A client's word that a delivery has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Confirmation {
+    /// The command to answer.
+    pub(crate) command: u32,
+    /// Which delivery.
+    pub(crate) delivery: DeliveryId,
+    /// [`DeliveryState::Delivered`] or [`DeliveryState::Opened`].
+    pub(crate) state: DeliveryState,
+}
+
+/// Why a session cannot go on with the next command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The connection ends.
+    Close(DisconnectCode),
+    /// The command is to be given again when the node has reached the position, or later with less [`Patience`].
+    Hold { partition: Partition, offset: u64 },
+}
+
+/// Why a command failed.
+enum Fault {
+    Refused(ErrorCode),
+    Stop(Stop),
+}
+
+impl From<ErrorCode> for Fault {
+    fn from(code: ErrorCode) -> Self {
+        Self::Refused(code)
+    }
+}
+
+impl From<DisconnectCode> for Fault {
+    fn from(code: DisconnectCode) -> Self {
+        Self::Stop(Stop::Close(code))
+    }
+}
+
+impl Out {
+    /// Adds a message.
+    pub(crate) fn say(&mut self, reply: &Reply<'_>) {
+        if !self.text.is_empty() {
+            self.text.push(json::SEPARATOR);
+        }
+        json::write_reply(&mut self.text, reply);
+    }
+
+    fn answer(&mut self, command: u32, answer: Answer<'_>) {
+        self.say(&Reply::Answer(command, answer));
+    }
+}
+
+impl Session {
+    /// A session that waits for its `connect`.
+    pub(crate) fn new(client: Uuid, pings: Pings, config: &Config, uptime_ms: u64) -> Self {
+        Self {
+            client,
+            phase: Phase::New,
+            identity: None,
+            subscriptions: Vec::new(),
+            pace: Pace::new(&config.limits, uptime_ms),
+            pings,
+            ping_unanswered: false,
+        }
+    }
+
+    /// Takes one command.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub(crate) fn receive(
+        &mut self,
+        command: &Command<'_>,
+        world: &mut World<'_>,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        if let Request::Empty = command.request {
+            return self.pong();
+        }
+        world.metrics.command(CommandKind::of(&command.request));
+        match self.pace.take(world.uptime_ms, &world.config.limits) {
+            Verdict::Fine => {}
+            Verdict::TooFast if command.id != 0 => {
+                self.refuse(command.id, ErrorCode::TooManyRequests, world, out);
+                return Ok(());
+            }
+            Verdict::TooFast => return Ok(()),
+            Verdict::TooFastForLong => return Err(Stop::Close(DisconnectCode::TooManyRequests)),
+        }
+        match self.run(command, world, out) {
+            Ok(()) => Ok(()),
+            Err(Fault::Refused(code)) => {
+                self.refuse(command.id, code, world, out);
+                Ok(())
+            }
+            Err(Fault::Stop(stop)) => Err(stop),
+        }
+    }
+
+    fn refuse(&mut self, command: u32, code: ErrorCode, world: &World<'_>, out: &mut Out) {
+        world.metrics.refusal(code);
+        out.answer(command, Answer::refusal(code));
+    }
+
+    fn run(&mut self, command: &Command<'_>, world: &mut World<'_>, out: &mut Out) -> Result<(), Fault> {
+        let id = command.id;
+        let connected = self.phase == Phase::Connected;
+        match &command.request {
+            Request::Send(_) if connected => Err(DisconnectCode::NotAvailable.into()),
+            _ if id == 0 => Err(DisconnectCode::BadRequest.into()),
+            Request::Connect(request) if self.phase == Phase::New => self.connect(id, request, world, out),
+            _ if !connected => Err(DisconnectCode::BadRequest.into()),
+            Request::Subscribe(request) => self.subscribe(id, request, world, out),
+            Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel, world, out),
+            Request::Publish(request) => {
+                self.may_follow(&request.channel, world)?;
+                Err(ErrorCode::NotAvailable.into())
+            }
+            Request::Presence(request) | Request::PresenceStats(request) => {
+                self.may_follow(&request.channel, world)?;
+                Err(ErrorCode::NotAvailable.into())
+            }
+            Request::History(request) => self.history(id, request, world, out),
+            Request::Rpc(request) => self.rpc(id, request, world, out),
+            Request::Refresh(request) => self.refresh(id, request, world, out),
+            Request::SubRefresh(request) => self.sub_refresh(request, world),
+            Request::Ping => Err(ErrorCode::NotAvailable.into()),
+            Request::Connect(_) | Request::Send(_) | Request::Empty => Err(DisconnectCode::BadRequest.into()),
+        }
+    }
+
+    /// A ping is about to be sent.
+    pub(crate) fn ping(&mut self) {
+        self.ping_unanswered = true;
+    }
+
+    /// The client has answered a ping of WebSocket's own.
+    pub(crate) fn native_pong(&mut self) {
+        if self.pings == Pings::Native {
+            self.ping_unanswered = false;
+        }
+    }
+
+    fn pong(&mut self) -> Result<(), Stop> {
+        if std::mem::take(&mut self.ping_unanswered) {
+            Ok(())
+        } else {
+            Err(Stop::Close(DisconnectCode::BadRequest))
+        }
+    }
+
+    /// Whether a ping waits for its answer.
+    pub(crate) fn ping_unanswered(&self) -> bool {
+        self.ping_unanswered
+    }
+
+    /// How this client is pinged.
+    pub(crate) fn pings(&self) -> Pings {
+        self.pings
+    }
+
+    /// Whether `connect` has succeeded.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.phase == Phase::Connected
+    }
+
+    /// When the credentials run out.
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        self.identity.as_ref().map(|identity| identity.expires_at)
+    }
+
+    /// Ends a voided subscription: the client is told to subscribe again. Nothing happens when it has ended already.
+    ///
+    /// # Errors
+    /// [`DisconnectCode::InsufficientState`] for a subscription that only a new `connect` brings back.
+    pub(crate) fn resync(
+        &mut self,
+        subscription: SubscriptionId,
+        topics: &mut Topics,
+        out: &mut Out,
+    ) -> Result<(), DisconnectCode> {
+        let found = self.subscriptions.iter().position(|one| one.id == subscription);
+        let Some(at) = found.filter(|_| topics.is_void(subscription)) else { return Ok(()) };
+        if self.subscriptions[at].server_side {
+            return Err(DisconnectCode::InsufficientState);
+        }
+        self.say_unsubscribed(at, UnsubscribeCode::InsufficientState, topics, out);
+        Ok(())
+    }
+
+    fn say_unsubscribed(&mut self, at: usize, code: UnsubscribeCode, topics: &mut Topics, out: &mut Out) {
+        let subscription = self.subscriptions.swap_remove(at);
+        let channel = topics.topic_of(subscription.id).as_str().into();
+        out.say(&Reply::Push(Push { channel, event: Event::unsubscribe(code) }));
+        topics.leave(subscription.id);
+    }
+
+    /// Ends all subscriptions and gives the connection's place back; the session is over.
+    pub(crate) fn leave(&mut self, topics: &mut Topics, census: &Census) {
+        for subscription in self.subscriptions.drain(..) {
+            topics.leave(subscription.id);
+        }
+        if self.phase == Phase::Connected
+            && let Some(identity) = self.identity.take()
+        {
+            census.leave(identity.principal.user_id);
+        }
+        self.phase = Phase::Refused;
+    }
+
+    fn principal(&self) -> Option<&Principal> {
+        self.identity.as_ref().map(|identity| &identity.principal)
+    }
+
+    /// The index of the subscription to `topic`.
+    fn subscription_to(&self, topic: &Topic, topics: &Topics) -> Option<usize> {
+        let index = topics.find(topic)?;
+        self.subscriptions.iter().position(|one| topics.topic_index(one.id) == index)
+    }
+
+    /// Reads a topic's name and checks that the client may follow it.
+    fn may_follow(&self, name: &str, world: &World<'_>) -> Result<Topic, Fault> {
+        let topic = read_topic(name)?;
+        let granted = self.identity.as_ref().is_some_and(|identity| identity.topics.contains(&topic));
+        if granted || domain::may_subscribe(self.principal(), &topic) {
+            return Ok(topic);
+        }
+        let subscribed = self.subscription_to(&topic, world.topics).is_some();
+        match topic.kind() {
+            _ if subscribed => Ok(topic),
+            domain::TopicKind::Other => Err(ErrorCode::UnknownChannel.into()),
+            _ => Err(ErrorCode::PermissionDenied.into()),
+        }
+    }
+}
+
+fn read_topic(name: &str) -> Result<Topic, Fault> {
+    Topic::new(name).map_err(|error| match error {
+        TopicError::Empty => DisconnectCode::BadRequest.into(),
+        TopicError::TooLong(_) | TopicError::Character => ErrorCode::BadRequest.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

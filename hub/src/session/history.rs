@@ -1,0 +1,39 @@
+//! `history`: what was published in a topic, from memory.
+
+use protocol::centrifuge::command::HistoryRequest;
+use protocol::centrifuge::reply::{Answer, HistoryResult};
+use protocol::codes::ErrorCode;
+
+use super::subscribe::publications;
+use super::{Fault, Out, Session, World};
+use crate::history::{Page, Wish};
+
+impl Session {
+    pub(super) fn history(
+        &mut self,
+        id: u32,
+        request: &HistoryRequest<'_>,
+        world: &mut World<'_>,
+        out: &mut Out,
+    ) -> Result<(), Fault> {
+        let topic = self.may_follow(&request.channel, world)?;
+        let since = request.since.as_ref();
+        if request.reverse && since.is_some_and(|since| since.offset == 0) {
+            return Err(ErrorCode::BadRequest.into());
+        }
+        let (page, epoch, offset) = {
+            let history = world.histories.read(world.histories.partition_of(&topic));
+            if since.is_some_and(|since| !since.epoch.is_empty() && *since.epoch != *history.epoch.0) {
+                return Err(ErrorCode::UnrecoverablePosition.into());
+            }
+            let publications_max = world.config.limits.recovery_publications_max as usize;
+            let limit = usize::try_from(request.limit).unwrap_or(publications_max).min(publications_max);
+            let wish = Wish { since: since.map(|since| since.offset), limit, reverse: request.reverse };
+            let page = if limit == 0 { Page::new() } else { history.page(&topic, wish, world.now) };
+            (page, history.epoch.clone(), history.applied)
+        };
+        let result = HistoryResult { publications: publications(&page), epoch: (&*epoch.0).into(), offset };
+        out.answer(id, Answer::History(result));
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! A shard: one thread with its own runtime, connections and topics. It shares no lock with the other shards on the
+//! way of a message; what it needs to hear comes through one bounded inbox.
+//!
+//! Each connection has a small task that only watches its socket and then calls back into the shard; everything
+//! that a connection is lies in the shard's slab. The shard's own loop takes the inbox, writes publications straight
+//! into the sockets, and turns the timers.
+
+mod closing;
+mod connection;
+mod fanout;
+mod input;
+mod outgoing;
+mod timers;
+mod wheel;
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::{Clock, Timestamp};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use service::Lifecycle;
+use slab::Slab;
+use streams::{Partition, PartitionState};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tokio::time::{Duration, Instant, MissedTickBehavior};
+use tracing::error;
+
+use crate::authority::Authority;
+use crate::census::{Admission, Census};
+use crate::config::Config;
+use crate::confirm::Ticket;
+use crate::history::Histories;
+use crate::metrics::{CloseReason, ShardMetrics};
+use crate::publication::Batch;
+use crate::session::{Out, Pings};
+use crate::socket::Handover;
+use crate::topics::{SubscriptionId, Topics};
+use closing::Drain;
+use connection::Connection;
+pub(crate) use connection::Key;
+use protocol::codes::DisconnectCode;
+use wheel::Wheel;
+
+/// Messages of the inbox that are taken before what they caused is written.
+const INBOX_TURN: usize = 64;
+/// Bytes of one read of a socket.
+const READ_BYTES: usize = 65_536;
+
+/// Something for a shard to know.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A socket was upgraded.
+    Accept(Box<Arrival>),
+    /// Publications, in log order within their partition.
+    Batch(Arc<Batch>),
+    /// What this partition's subscribers know by this turn is void: something was lost.
+    Void { partition: Partition, turn: u64 },
+    /// How the log of a partition stands, as asked for.
+    Probed { partition: Partition, state: PartitionState },
+    /// A confirmation has become durable, or has not.
+    Confirmed { ticket: Ticket, stored: bool },
+}
+
+/// An upgraded socket.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) socket: Handover,
+    /// What was read together with the request.
+    pub(crate) first_bytes: Bytes,
+    pub(crate) pings: Pings,
+    pub(crate) admission: Admission,
+}
+
+/// What all shards work with.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) census: Census,
+    pub(crate) histories: Histories,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where confirmations go.
+    pub(crate) confirmations: mpsc::Sender<Ticket>,
+    /// Where questions go about how a partition's log stands.
+    pub(crate) probes: mpsc::Sender<Partition>,
+}
+
+/// The state of one shard.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    number: usize,
+    shared: Shared,
+    connections: Slab<Connection>,
+    topics: Topics,
+    metrics: ShardMetrics,
+    started: Instant,
+    generation: u32,
+    rng: SmallRng,
+    wheel: Wheel<Key>,
+    expiries: BinaryHeap<Reverse<(Timestamp, Key)>>,
+    resyncs: BinaryHeap<Reverse<(u64, Key, SubscriptionId)>>,
+    /// Connections with a held command.
+    holds: Vec<Key>,
+    /// Connections to which something is to be written.
+    dirty: Vec<Key>,
+    /// What the session at work says; reused.
+    out: Out,
+    /// What the socket at work has sent; reused.
+    read_buffer: Vec<u8>,
+    drain: Option<Drain>,
+}
+
+/// Starts the thread of shard `number`; gives its inbox.
+///
+/// # Errors
+/// When the thread or its runtime cannot be made.
+pub(crate) fn spawn(number: usize, shared: Shared, life: &Lifecycle) -> io::Result<mpsc::Sender<Message>> {
+    let (sender, inbox) = mpsc::channel(shared.config.limits.inbox_max as usize);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let held = life.hold();
+    let life = life.clone();
+    std::thread::Builder::new().name(format!("hub-{number}")).spawn(move || {
+        let _held = held;
+        let _alarm = Alarm(life.clone());
+        LocalSet::new().block_on(&runtime, async move {
+            let shard = Rc::new(RefCell::new(Shard::new(number, shared)));
+            run(&shard, inbox, &life).await;
+        });
+    })?;
+    Ok(sender)
+}
+
+/// Drains the process when a shard's thread panics.
+struct Alarm(Lifecycle);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!("a shard of the hub has died");
+            self.0.fail();
+        }
+    }
+}
+
+async fn run(shard: &Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<Message>, life: &Lifecycle) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(wheel::TICK_MS));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let draining = shard.borrow().drain.is_some();
+        tokio::select! { // every branch is cancel-safe: nothing is taken before the branch is chosen
+            message = inbox.recv() => {
+                let Some(message) = message else { return };
+                take(shard, message);
+                for _ in 1..INBOX_TURN {
+                    let Ok(message) = inbox.try_recv() else { break };
+                    take(shard, message);
+                }
+                shard.borrow_mut().flush();
+            }
+            _ = ticks.tick() => shard.borrow_mut().tick(),
+            () = life.drain().cancelled(), if !draining => shard.borrow_mut().begin_drain(),
+            () = life.abort().cancelled() => return,
+        }
+        if draining && shard.borrow().connections.is_empty() {
+            return;
+        }
+    }
+}
+
+fn take(shard: &Rc<RefCell<Shard>>, message: Message) {
+    if let Message::Accept(arrival) = message {
+        if let Some(key) = shard.borrow_mut().accept(*arrival) {
+            let watched = Rc::clone(shard);
+            tokio::task::spawn_local(std::future::poll_fn(move |context| {
+                watched.borrow_mut().poll_connection(key, context)
+            }));
+        }
+        return;
+    }
+    let mut shard = shard.borrow_mut();
+    match message {
+        Message::Accept(_) => {}
+        Message::Batch(batch) => shard.publish(&batch),
+        Message::Void { partition, turn } => shard.void(partition, turn),
+        Message::Probed { partition, state } => shard.probed(partition, &state),
+        Message::Confirmed { ticket, stored } => shard.confirmed(ticket, stored),
+    }
+}
+
+impl Shard {
+    fn new(number: usize, shared: Shared) -> Self {
+        Self {
+            number,
+            shared,
+            connections: Slab::new(),
+            topics: Topics::default(),
+            metrics: ShardMetrics::new(number),
+            started: Instant::now(),
+            generation: 0,
+            rng: SmallRng::from_os_rng(),
+            wheel: Wheel::new(),
+            expiries: BinaryHeap::new(),
+            resyncs: BinaryHeap::new(),
+            holds: Vec::new(),
+            dirty: Vec::new(),
+            out: Out::default(),
+            read_buffer: vec![0; READ_BYTES],
+            drain: None,
+        }
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).expect("no shard lives for so many milliseconds")
+    }
+
+    /// The connection that `key` names, unless it is gone.
+    fn get(&mut self, key: Key) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(key.index as usize)?;
+        (connection.generation == key.generation).then_some(connection)
+    }
+
+    fn key(&self, index: usize) -> Key {
+        let generation = self.connections[index].generation;
+        Key { index: u32::try_from(index).expect("there are fewer than 2^32 sockets"), generation }
+    }
+
+    /// Has `key` written to at the next [`Shard::flush`].
+    fn mark(&mut self, key: Key) {
+        if let Some(connection) = self.get(key)
+            && !std::mem::replace(&mut connection.dirty, true)
+        {
+            self.dirty.push(key);
+        }
+    }
+
+    /// Has the wheel look at `key` in time for its next deadline.
+    fn arm(&mut self, key: Key) {
+        let Some(connection) = self.get(key) else { return };
+        let due_ms = connection.next_deadline_ms();
+        if due_ms >= connection.deadlines.armed_ms {
+            return;
+        }
+        let armed_ms = self.wheel.insert(key, due_ms);
+        if let Some(connection) = self.get(key) {
+            connection.deadlines.armed_ms = armed_ms;
+        }
+    }
+
+    fn random_below(&mut self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.rng.random_range(0..bound) }
+    }
+}
+
+impl From<DisconnectCode> for CloseReason {
+    fn from(code: DisconnectCode) -> Self {
+        Self::Disconnect(code)
+    }
+}

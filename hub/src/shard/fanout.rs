@@ -1,0 +1,209 @@
+//! From a publication to the sockets: encoded once, written to each subscriber from this loop.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use protocol::codes::DisconnectCode;
+use streams::{Partition, PartitionState};
+
+use super::connection::NEVER;
+use super::{Key, Shard};
+use crate::metrics::Delivery;
+use crate::publication::{Batch, Live};
+use crate::session::Patience;
+use crate::topics::TopicIndex;
+
+/// Bytes up to which publications of one topic are joined into one chunk.
+const CHUNK_BYTES: usize = 65_536;
+
+/// Frames that leave together.
+struct Chunk {
+    bytes: Bytes,
+    publications: u32,
+}
+
+impl Shard {
+    /// Brings a batch to the subscribers of its topics. Within a topic the order is the log's; what one subscriber
+    /// gets from the whole turn of the inbox leaves in one write.
+    pub(super) fn publish(&mut self, batch: &Batch) {
+        let followed = batch.publications.iter().enumerate();
+        let mut followed: Vec<(TopicIndex, usize)> = followed
+            .filter_map(|(index, live)| self.topics.find(&live.topic).map(|topic| (topic, index)))
+            .collect();
+        followed.sort_by_key(|(topic, _)| *topic); // stable: the order within a topic stays
+        for run in followed.chunk_by(|one, next| one.0 == next.0) {
+            let lives: Vec<&Live> = run.iter().map(|(_, index)| &batch.publications[*index]).collect();
+            self.publish_run(run[0].0, &lives);
+        }
+        if !followed.is_empty() {
+            self.flush();
+            self.metrics.fan_out.record(batch.read_at.elapsed().as_secs_f64());
+        }
+        self.look_at_holds(batch.partition, None);
+    }
+
+    /// Queues the publications of one topic, oldest first, for each of its subscribers.
+    fn publish_run(&mut self, topic: TopicIndex, lives: &[&Live]) {
+        let [first, .., last] = match lives {
+            [one] => [one, one],
+            [first, .., last] => [first, last],
+            [] => return,
+        };
+        let chunks = join(lives);
+        let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
+        let mut slow = Vec::new();
+        for member in self.topics.members(topic) {
+            if member.from >= last.turn {
+                continue; // its first answer has them all
+            }
+            let connection = &mut self.connections[member.connection as usize];
+            if member.from < first.turn {
+                for chunk in &chunks {
+                    connection.outgoing.push(chunk.bytes.clone(), chunk.publications);
+                }
+            } else {
+                for live in lives.iter().filter(|live| live.turn > member.from) {
+                    connection.outgoing.push(live.json_frame().clone(), 1);
+                }
+            }
+            let key = Key { index: member.connection, generation: connection.generation };
+            if connection.outgoing.bytes() > queue_bytes_max {
+                slow.push(key);
+            }
+            if !std::mem::replace(&mut connection.dirty, true) {
+                self.dirty.push(key);
+            }
+        }
+        for key in slow {
+            self.relieve(key, queue_bytes_max);
+        }
+    }
+
+    /// Writes to a connection whose queue is over its limit; closes it as slow when that does not help.
+    pub(super) fn relieve(&mut self, key: Key, queue_bytes_max: usize) {
+        self.write(key);
+        let Some(connection) = self.get(key) else { return };
+        if connection.is_open() && connection.outgoing.bytes() > queue_bytes_max {
+            let dropped = connection.outgoing.take_fresh();
+            self.metrics.deliveries(Delivery::QueueFull, u64::from(dropped.max(1)));
+            self.close(key, DisconnectCode::Slow.into());
+        }
+    }
+
+    /// Writes what waits for the connections that were given something.
+    pub(super) fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for key in dirty.drain(..) {
+            if let Some(connection) = self.get(key) {
+                connection.dirty = false;
+                self.write(key);
+            }
+        }
+        if self.dirty.is_empty() {
+            self.dirty = dirty; // keep its memory
+        }
+    }
+
+    /// Writes what waits for one connection, as far as its socket takes it.
+    pub(super) fn write(&mut self, key: Key) {
+        let now_ms = self.uptime_ms();
+        let write_timeout_ms = self.shared.config.write_timeout_ms;
+        let Some(connection) = self.get(key) else { return };
+        match connection.outgoing.write_to(&connection.socket) {
+            Ok(progress) => {
+                let outcome = if progress.drained { Delivery::Sent } else { Delivery::Queued };
+                if progress.drained {
+                    connection.deadlines.write_ms = NEVER;
+                } else {
+                    if progress.bytes > 0 || connection.deadlines.write_ms == NEVER {
+                        connection.deadlines.write_ms = now_ms + write_timeout_ms;
+                    }
+                    connection.wake(); // its task waits for the socket
+                }
+                let (drained, done) = (progress.drained, connection.is_done());
+                self.metrics.written.increment(progress.bytes as u64);
+                self.metrics.deliveries(outcome, u64::from(progress.fresh));
+                if done {
+                    self.remove(key);
+                } else if !drained {
+                    self.arm(key);
+                }
+            }
+            Err(_) => {
+                let lost = connection.outgoing.take_fresh();
+                self.metrics.deliveries(Delivery::Closed, u64::from(lost));
+                self.lose(key, DisconnectCode::WriteError.into());
+            }
+        }
+    }
+
+    /// Ends what the subscribers of a partition believe: something was lost to them. They hear nothing more, and
+    /// are told so one by one over the configured window.
+    pub(super) fn void(&mut self, partition: Partition, turn: u64) {
+        let now_ms = self.uptime_ms();
+        let spread_ms = self.shared.config.resync_spread_ms;
+        for member in self.topics.void(partition, turn) {
+            let key = self.key(member.connection as usize);
+            let due_ms = now_ms + self.random_below(spread_ms);
+            self.resyncs.push(std::cmp::Reverse((due_ms, key, member.subscription)));
+        }
+        self.look_at_holds(partition, None);
+    }
+
+    /// The log of a partition stands like this: positions beyond it are void.
+    pub(super) fn probed(&mut self, partition: Partition, state: &PartitionState) {
+        if self.shared.histories.read(partition).epoch == state.epoch {
+            self.look_at_holds(partition, Some(state.last));
+        }
+    }
+
+    /// Goes on with held commands whose position was reached, or lies beyond `last` of the log.
+    fn look_at_holds(&mut self, partition: Partition, last: Option<u64>) {
+        if self.holds.is_empty() {
+            return;
+        }
+        let applied = self.shared.histories.read(partition).applied;
+        for key in std::mem::take(&mut self.holds) {
+            let Some(paused) = self.get(key).and_then(|connection| connection.paused.as_deref()) else {
+                continue;
+            };
+            let here = paused.partition == partition;
+            match last {
+                _ if here && paused.offset <= applied => self.resume(key, Patience::Wait),
+                Some(last) if here && paused.offset > last => {
+                    self.resume(key, Patience::Lost { partition, last });
+                }
+                _ => self.holds.push(key),
+            }
+        }
+    }
+}
+
+/// Joins publications into as few chunks as their size allows.
+fn join(lives: &[&Live]) -> Vec<Chunk> {
+    if let [live] = lives {
+        return vec![Chunk { bytes: live.json_frame().clone(), publications: 1 }];
+    }
+    let mut chunks = Vec::new();
+    let mut range: Range<usize> = 0..0;
+    let mut bytes = 0;
+    for (index, live) in lives.iter().enumerate() {
+        let length = live.json_frame().len();
+        if bytes > 0 && bytes + length > CHUNK_BYTES {
+            chunks.push(chunk(&lives[range.clone()], bytes));
+            range = index..index;
+            bytes = 0;
+        }
+        range.end = index + 1;
+        bytes += length;
+    }
+    chunks.push(chunk(&lives[range], bytes));
+    chunks
+}
+
+fn chunk(lives: &[&Live], length: usize) -> Chunk {
+    let mut bytes = BytesMut::with_capacity(length);
+    lives.iter().for_each(|live| bytes.extend_from_slice(live.json_frame()));
+    let publications = u32::try_from(lives.len()).expect("a batch has fewer than 2^32 publications");
+    Chunk { bytes: bytes.freeze(), publications }
+}

@@ -1,0 +1,317 @@
+//! From the sockets to the sessions: reading, frames, commands, and what sessions say to it.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use protocol::centrifuge::json;
+use protocol::centrifuge::reply::{Answer, Reply};
+use protocol::codes::{DisconnectCode, ErrorCode};
+use protocol::ws::{self, Event, Input};
+use rand::Rng as _;
+use streams::Partition;
+use tracing::warn;
+
+use super::connection::{Connection, Deadlines, NEVER, Paused, State};
+use super::outgoing::Outgoing;
+use super::{Arrival, Key, READ_BYTES, Shard};
+use crate::confirm::Ticket;
+use crate::metrics::{CloseReason, Confirmed, confirmed};
+use crate::session::{Out, Patience, Session, Stop, World};
+
+/// What a session of this shard works with; a macro, because the connection is borrowed at the same time.
+macro_rules! world {
+    ($shard:ident, $key:ident, $patience:expr) => {
+        World {
+            config: &$shard.shared.config,
+            authority: &$shard.shared.authority,
+            census: &$shard.shared.census,
+            histories: &$shard.shared.histories,
+            topics: &mut $shard.topics,
+            metrics: &$shard.metrics,
+            connection: $key.index,
+            now: $shard.shared.clock.now(),
+            uptime_ms: u64::try_from($shard.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            patience: $patience,
+        }
+    };
+}
+
+/// Reads of one socket before the others have their turn.
+const READS_PER_TURN: usize = 4;
+
+/// What an event of the socket means.
+enum Heard {
+    Nothing,
+    Commands(Flow),
+    Ping(Vec<u8>),
+    NativePong,
+    End(CloseReason),
+    PeerClosed,
+}
+
+/// How far a frame's commands came.
+enum Flow {
+    Done,
+    Close(DisconnectCode),
+    /// The commands from the held one on, and what it waits for.
+    Hold {
+        text: String,
+        partition: Partition,
+        offset: u64,
+    },
+}
+
+impl Shard {
+    /// Takes a new socket in; `None` when it cannot be watched.
+    pub(super) fn accept(&mut self, arrival: Arrival) -> Option<Key> {
+        let Arrival { socket, first_bytes, pings, admission } = arrival;
+        let socket = match socket.register() {
+            Ok(socket) => socket,
+            Err(error) => {
+                warn!("a socket cannot be watched: {error}");
+                return None;
+            }
+        };
+        let now_ms = self.uptime_ms();
+        let config = &self.shared.config;
+        self.generation = self.generation.wrapping_add(1);
+        let client = uuid::Builder::from_random_bytes(self.rng.random()).into_uuid();
+        let connect_ms = now_ms + config.stale_after_ms;
+        let index = self.connections.insert(Connection {
+            generation: self.generation,
+            socket,
+            waker: None,
+            session: Session::new(client, pings, config, now_ms),
+            decoder: ws::Decoder::new(ws::Side::Server, config.limits.message_bytes_max),
+            outgoing: Outgoing::default(),
+            state: State::Open,
+            paused: None,
+            dirty: false,
+            watched_expiry: None,
+            deadlines: Deadlines {
+                connect_ms,
+                ping_ms: NEVER,
+                pong_ms: NEVER,
+                write_ms: NEVER,
+                armed_ms: NEVER,
+            },
+            _admission: admission,
+        });
+        let key = self.key(index);
+        self.arm(key);
+        if self.drain.is_some() {
+            self.close(key, DisconnectCode::Shutdown.into());
+        }
+        self.feed(key, &mut first_bytes.to_vec());
+        self.flush();
+        Some(key)
+    }
+
+    /// Called when the socket of `key` may have something, or room. Ready when the connection is gone.
+    pub(super) fn poll_connection(&mut self, key: Key, context: &mut Context<'_>) -> Poll<()> {
+        let Some(connection) = self.get(key) else { return Poll::Ready(()) };
+        if !connection.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            connection.waker = Some(context.waker().clone());
+        }
+        self.poll_write(key, context);
+        self.poll_read(key, context);
+        self.flush();
+        if self.get(key).is_some() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    fn poll_write(&mut self, key: Key, context: &mut Context<'_>) {
+        // a write that ends with `WouldBlock` clears the readiness, and the next poll leaves the waker
+        while let Some(connection) = self.get(key) {
+            if connection.outgoing.is_empty() || connection.socket.poll_write_ready(context).is_pending() {
+                return;
+            }
+            self.write(key);
+        }
+    }
+
+    fn poll_read(&mut self, key: Key, context: &mut Context<'_>) {
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        for turn in 0.. {
+            let Some(connection) = self.get(key) else { break };
+            if connection.paused.is_some() || connection.socket.poll_read_ready(context).is_pending() {
+                break;
+            }
+            if turn == READS_PER_TURN {
+                context.waker().wake_by_ref();
+                break;
+            }
+            match connection.socket.try_read(&mut buffer[..READ_BYTES]) {
+                Ok(0) => self.lose(key, CloseReason::Left),
+                Ok(count) => self.feed(key, &mut buffer[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => self.lose(key, CloseReason::Left),
+            }
+        }
+        self.read_buffer = buffer;
+    }
+
+    /// Takes bytes of the socket.
+    fn feed(&mut self, key: Key, bytes: &mut [u8]) {
+        let mut input = Input::new(bytes);
+        loop {
+            let heard = {
+                let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
+                if connection.generation != key.generation {
+                    return;
+                }
+                if let Some(paused) = &mut connection.paused {
+                    paused.raw.extend_from_slice(input.rest());
+                    return;
+                }
+                let open = connection.is_open();
+                match connection.decoder.next(&mut input) {
+                    Ok(None) => return,
+                    Err(violation) => Heard::End(CloseReason::Violation(violation.close_code())),
+                    Ok(Some(Event::Close(_))) => Heard::PeerClosed,
+                    Ok(Some(_)) if !open => Heard::Nothing,
+                    Ok(Some(Event::Text(text))) => {
+                        let mut world = world!(self, key, Patience::Wait);
+                        Heard::Commands(converse(&mut connection.session, text, &mut world, &mut self.out))
+                    }
+                    Ok(Some(Event::Binary(_))) => Heard::End(DisconnectCode::InappropriateProtocol.into()),
+                    Ok(Some(Event::Ping(payload))) => Heard::Ping(ws::frame(ws::Opcode::Pong, payload)),
+                    Ok(Some(Event::Pong(_))) => Heard::NativePong,
+                }
+            };
+            if !self.react(key, heard) {
+                return;
+            }
+        }
+    }
+
+    /// Acts on what was heard; whether more may follow.
+    fn react(&mut self, key: Key, heard: Heard) -> bool {
+        let Some(connection) = self.get(key) else { return false };
+        match heard {
+            Heard::Nothing => {}
+            Heard::Commands(flow) => self.settle(key, flow, None),
+            Heard::Ping(pong) => {
+                connection.outgoing.push(pong.into(), 0);
+                self.mark(key);
+                let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
+                self.limit_answers(key, queue_bytes_max);
+            }
+            Heard::NativePong => connection.session.native_pong(),
+            Heard::End(reason) => {
+                if connection.is_open() {
+                    self.close(key, reason);
+                } else {
+                    self.remove(key);
+                }
+                return matches!(reason, CloseReason::Disconnect(_));
+            }
+            Heard::PeerClosed => {
+                if let State::Closing { peer_closed, .. } = &mut connection.state {
+                    *peer_closed = true;
+                    self.mark(key);
+                } else {
+                    self.close(key, CloseReason::Left);
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Carries out what a session has decided. `held_until_ms` is the deadline of a command that was held before.
+    fn settle(&mut self, key: Key, flow: Flow, held_until_ms: Option<u64>) {
+        self.say(key);
+        let until_ms = held_until_ms.unwrap_or(self.uptime_ms() + self.shared.config.hold_ms);
+        match flow {
+            Flow::Done => {}
+            Flow::Close(code) => return self.close(key, code.into()),
+            Flow::Hold { text, partition, offset } => {
+                let Some(connection) = self.get(key) else { return };
+                connection.paused =
+                    Some(Box::new(Paused { text, raw: Vec::new(), partition, offset, until_ms }));
+                self.holds.push(key);
+                // when the queue of questions is full, the answer to an earlier one serves this one too
+                let _ = self.shared.probes.try_send(partition);
+                self.arm(key);
+            }
+        }
+        self.watch(key);
+    }
+
+    /// Sends what the session at work has said, and its confirmations on their way.
+    pub(super) fn say(&mut self, key: Key) {
+        for confirmation in std::mem::take(&mut self.out.confirmations) {
+            let ticket = Ticket { shard: self.number, key, confirmation };
+            if self.shared.confirmations.try_send(ticket).is_err() {
+                confirmed(Confirmed::QueueFull, 1);
+                self.metrics.refusal(ErrorCode::TooManyRequests);
+                let answer = Answer::refusal(ErrorCode::TooManyRequests);
+                self.out.say(&Reply::Answer(confirmation.command, answer));
+            }
+        }
+        if self.out.text.is_empty() {
+            return;
+        }
+        let frame = Bytes::from(ws::frame(ws::Opcode::Text, &self.out.text));
+        self.out.text.clear();
+        self.out.text.shrink_to(READ_BYTES);
+        let Some(connection) = self.get(key) else { return };
+        connection.outgoing.push(frame, 0);
+        self.mark(key);
+        let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
+        self.limit_answers(key, queue_bytes_max);
+    }
+
+    /// A client that asks without reading the answers is slow too.
+    fn limit_answers(&mut self, key: Key, queue_bytes_max: usize) {
+        if self.get(key).is_some_and(|connection| connection.outgoing.bytes() > queue_bytes_max) {
+            self.relieve(key, queue_bytes_max);
+        }
+    }
+
+    /// Goes on with a held command.
+    pub(super) fn resume(&mut self, key: Key, patience: Patience) {
+        let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
+        let Some(paused) = connection.paused.take() else { return };
+        let Paused { text, mut raw, until_ms, .. } = *paused;
+        let mut world = world!(self, key, patience);
+        let flow = converse(&mut connection.session, &text, &mut world, &mut self.out);
+        self.settle(key, flow, Some(until_ms));
+        self.feed(key, &mut raw);
+        if let Some(connection) = self.get(key) {
+            connection.wake();
+        }
+        self.mark(key);
+    }
+
+    /// A confirmation has become durable, or has not: the client is answered.
+    pub(super) fn confirmed(&mut self, ticket: Ticket, stored: bool) {
+        let Some(connection) = self.get(ticket.key) else { return };
+        if !connection.is_open() {
+            return;
+        }
+        let answer = if stored { Answer::Rpc(None) } else { Answer::refusal(ErrorCode::Internal) };
+        self.out.say(&Reply::Answer(ticket.confirmation.command, answer));
+        self.say(ticket.key);
+    }
+}
+
+/// Gives the commands of a frame to the session, in order.
+fn converse(session: &mut Session, text: &str, world: &mut World<'_>, out: &mut Out) -> Flow {
+    let mut commands = json::commands(text);
+    loop {
+        let here = commands.rest();
+        let command = match commands.next() {
+            None => return Flow::Done,
+            Some(Err(_)) => return Flow::Close(DisconnectCode::BadRequest),
+            Some(Ok(command)) => command,
+        };
+        match session.receive(&command, world, out) {
+            Ok(()) => world.patience = Patience::Wait,
+            Err(Stop::Close(code)) => return Flow::Close(code),
+            Err(Stop::Hold { partition, offset }) => {
+                return Flow::Hold { text: here.unwrap_or_default().to_owned(), partition, offset };
+            }
+        }
+    }
+}

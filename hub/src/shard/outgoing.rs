@@ -1,0 +1,181 @@
+//! What waits to be written to one socket. Empty it holds no memory; one chunk is held without a queue.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+
+use bytes::Bytes;
+use protocol::ws;
+
+use crate::socket::Socket;
+
+/// Chunks that one write takes together.
+const SLICES_MAX: usize = 32;
+
+/// What waits for one socket: chunks of whole frames, the first perhaps written in part.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    first: Bytes,
+    /// Bytes of `first` that are written.
+    written: usize,
+    rest: VecDeque<Bytes>,
+    bytes: usize,
+    /// Publications that were added since the last write.
+    fresh: u32,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Bytes that the socket took.
+    pub(crate) bytes: usize,
+    /// Publications that were new to this write.
+    pub(crate) fresh: u32,
+    /// Whether nothing is left.
+    pub(crate) drained: bool,
+}
+
+impl Outgoing {
+    /// Adds a chunk of whole frames that carries `publications`.
+    pub(crate) fn push(&mut self, chunk: Bytes, publications: u32) {
+        self.bytes += chunk.len();
+        self.fresh += publications;
+        if self.first.is_empty() {
+            self.first = chunk;
+        } else {
+            self.rest.push_back(chunk);
+        }
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Publications that were added since the last write.
+    pub(crate) fn take_fresh(&mut self) -> u32 {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Writes until everything is written or the socket takes no more.
+    ///
+    /// # Errors
+    /// Whatever ends the connection.
+    pub(crate) fn write_to(&mut self, socket: &Socket) -> io::Result<Progress> {
+        let mut bytes = 0;
+        while self.bytes > 0 {
+            let (offered, result) = self.write_once(socket);
+            match result {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.advance(count);
+                    bytes += count;
+                    if count < offered {
+                        break; // the socket is full; it wakes the connection's task when it is not
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Progress { bytes, fresh: self.take_fresh(), drained: self.bytes == 0 })
+    }
+
+    fn write_once(&self, socket: &Socket) -> (usize, io::Result<usize>) {
+        let start = &self.first[self.written..];
+        if self.rest.is_empty() {
+            return (start.len(), socket.try_write(start));
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        slices[0] = IoSlice::new(start);
+        let mut offered = start.len();
+        let mut count = 1;
+        for (slice, chunk) in slices[1..].iter_mut().zip(&self.rest) {
+            *slice = IoSlice::new(chunk);
+            offered += chunk.len();
+            count += 1;
+        }
+        (offered, socket.try_write_vectored(&slices[..count]))
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.bytes -= count;
+        loop {
+            let left = self.first.len() - self.written;
+            if count < left {
+                self.written += count;
+                return;
+            }
+            count -= left;
+            self.written = 0;
+            match self.rest.pop_front() {
+                Some(chunk) => self.first = chunk,
+                None => {
+                    self.first = Bytes::new();
+                    self.rest = VecDeque::new();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Drops what waits, except for the end of a frame that is written in part: the peer stays at a frame's border.
+    pub(crate) fn cut(&mut self) {
+        self.rest = VecDeque::new();
+        let end = ws::frame_end(&self.first, self.written);
+        self.first.truncate(end);
+        self.bytes = end - self.written;
+        if self.bytes == 0 {
+            self.first = Bytes::new();
+            self.written = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(byte: u8, length: usize) -> Bytes {
+        ws::frame(ws::Opcode::Binary, &vec![byte; length]).into()
+    }
+
+    #[test]
+    fn what_is_written_in_part_goes_on_where_it_stopped() {
+        let mut outgoing = Outgoing::default();
+        let frames = [frame(1, 10), frame(2, 200), frame(3, 5)];
+        frames.iter().for_each(|frame| outgoing.push(frame.clone(), 1));
+        let all: Vec<u8> = frames.concat();
+        let mut seen = Vec::new();
+        for count in [1, 11, 30, 1, 170].into_iter().chain(std::iter::once(all.len() - 213)) {
+            let mut now: Vec<u8> = outgoing.first[outgoing.written..].to_vec();
+            outgoing.rest.iter().for_each(|chunk| now.extend_from_slice(chunk));
+            assert_eq!(now.len(), outgoing.bytes());
+            seen.extend_from_slice(&now[..count]);
+            outgoing.advance(count);
+        }
+        assert_eq!(seen, all);
+        assert!(outgoing.is_empty() && outgoing.take_fresh() == 3);
+    }
+
+    #[test]
+    fn a_cut_leaves_the_end_of_the_frame_that_is_under_way() {
+        let mut outgoing = Outgoing::default();
+        outgoing.push([frame(1, 10), frame(2, 10), frame(3, 10)].concat().into(), 3);
+        outgoing.push(frame(4, 10), 1);
+        outgoing.advance(15);
+        outgoing.cut();
+        assert_eq!(&outgoing.first[outgoing.written..], &frame(2, 10)[3..]);
+        assert_eq!(outgoing.bytes(), 9);
+        outgoing.advance(9);
+        assert!(outgoing.is_empty());
+        outgoing.push(frame(5, 1), 0);
+        outgoing.cut();
+        assert!(outgoing.is_empty(), "nothing of it was written");
+    }
+}

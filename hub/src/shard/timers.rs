@@ -1,0 +1,134 @@
+//! What happens by time: pings, deadlines, expiries, resynchronisations, and the pace of the drain.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::codes::DisconnectCode;
+
+use super::connection::{NEVER, State};
+use super::{Key, Shard};
+use crate::session::{Patience, Pings};
+
+/// An empty reply in a text frame.
+const PING_REPLY: Bytes = Bytes::from_static(b"\x81\x02{}");
+/// A ping of WebSocket's own.
+const PING_FRAME: Bytes = Bytes::from_static(b"\x89\x00");
+
+impl Shard {
+    /// Everything whose time has come.
+    pub(super) fn tick(&mut self) {
+        let mut due = Vec::new();
+        self.wheel.turn(self.uptime_ms(), &mut due);
+        for key in due {
+            if let Some(connection) = self.get(key) {
+                connection.deadlines.armed_ms = NEVER;
+                self.look(key);
+                self.arm(key);
+            }
+        }
+        self.expire();
+        self.resync();
+        self.drain_some();
+        self.flush();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        {
+            self.metrics.connections.set(self.connections.len() as f64);
+            self.metrics.subscriptions.set(self.topics.subscriptions() as f64);
+        }
+    }
+
+    /// Acts on the deadlines of one connection that have passed.
+    fn look(&mut self, key: Key) {
+        let now_ms = self.uptime_ms();
+        let config = std::sync::Arc::clone(&self.shared.config);
+        let Some(connection) = self.get(key) else { return };
+        if let State::Closing { until_ms, .. } = connection.state {
+            if until_ms <= now_ms {
+                self.remove(key);
+            }
+            return;
+        }
+        if connection.paused.as_ref().is_some_and(|paused| paused.until_ms <= now_ms) {
+            self.resume(key, Patience::Over);
+        }
+        let Some(connection) = self.get(key) else { return };
+        if connection.deadlines.write_ms <= now_ms {
+            self.lose(key, DisconnectCode::WriteError.into());
+        } else if connection.deadlines.connect_ms <= now_ms {
+            self.close(key, DisconnectCode::Stale.into());
+        } else if connection.deadlines.pong_ms <= now_ms {
+            connection.deadlines.pong_ms = NEVER;
+            if connection.session.ping_unanswered() {
+                self.close(key, DisconnectCode::NoPong.into());
+            }
+        } else if connection.deadlines.ping_ms <= now_ms {
+            connection.deadlines.ping_ms = now_ms + config.ping_interval_ms;
+            connection.deadlines.pong_ms = now_ms + config.pong_timeout_ms;
+            connection.session.ping();
+            let ping = match connection.session.pings() {
+                Pings::Protocol => PING_REPLY,
+                Pings::Native => PING_FRAME,
+            };
+            connection.outgoing.push(ping, 0);
+            self.mark(key);
+        }
+    }
+
+    /// Sets the timers of a connection that has just connected or has new credentials.
+    pub(super) fn watch(&mut self, key: Key) {
+        let now_ms = self.uptime_ms();
+        let half_ms = self.shared.config.ping_interval_ms / 2;
+        let jitter_ms = self.random_below(half_ms + 1);
+        let Some(connection) = self.get(key) else { return };
+        if !connection.session.is_connected() {
+            return;
+        }
+        if connection.deadlines.ping_ms == NEVER {
+            connection.deadlines.connect_ms = NEVER;
+            connection.deadlines.ping_ms = now_ms + half_ms + jitter_ms;
+        }
+        let expires_at = connection.session.expires_at();
+        if connection.watched_expiry != expires_at {
+            connection.watched_expiry = expires_at;
+            if let Some(expires_at) = expires_at {
+                self.expiries.push(Reverse((expires_at, key)));
+            }
+        }
+        self.arm(key);
+    }
+
+    /// Closes connections whose credentials ran out and were not renewed in time.
+    fn expire(&mut self) {
+        let grace = Duration::from_millis(self.shared.config.expiry_grace_ms);
+        let now = self.shared.clock.now();
+        while let Some(Reverse((expires_at, key))) = self.expiries.peek().copied() {
+            if expires_at + grace > now {
+                return;
+            }
+            self.expiries.pop();
+            if self.get(key).is_some_and(|connection| connection.session.expires_at() == Some(expires_at)) {
+                self.close(key, DisconnectCode::Expired.into());
+            }
+        }
+    }
+
+    /// Tells subscribers of a lost log, one by one, to subscribe again.
+    fn resync(&mut self) {
+        let now_ms = self.uptime_ms();
+        while let Some(Reverse((due_ms, key, subscription))) = self.resyncs.peek().copied() {
+            if due_ms > now_ms {
+                return;
+            }
+            self.resyncs.pop();
+            let Some(connection) = self.connections.get_mut(key.index as usize) else { continue };
+            if connection.generation != key.generation || !connection.is_open() {
+                continue;
+            }
+            match connection.session.resync(subscription, &mut self.topics, &mut self.out) {
+                Ok(()) => self.say(key),
+                Err(code) => self.close(key, code.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Builds the hub once, general to specific, and hands out its routes.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use domain::{Clock, ReceiptKey};
+use service::Lifecycle;
+use service::token::TokenVerifier;
+use streams::{ChangeLog, StreamsError, WorkQueue};
+use tokio::sync::mpsc;
+use tracing::info;
+
+use crate::authority::Authority;
+use crate::census::Census;
+use crate::config::Config;
+use crate::confirm;
+use crate::front::{self, Door};
+use crate::history::Histories;
+use crate::metrics::{self, TailMetrics};
+use crate::origin::OriginPattern;
+use crate::shard::{self, Message, Shared};
+use crate::tail::{self, Prober, Tail};
+
+/// Questions about the log that may wait.
+const PROBES_MAX: usize = 64;
+/// Between looks at how far the tail is behind.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What the hub needs of the process.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// What is published.
+    pub log: ChangeLog,
+    /// Where confirmations of deliveries go (queue `receipts`).
+    pub queue: WorkQueue,
+    /// What access tokens are checked with.
+    pub tokens: TokenVerifier,
+    /// Who has to have issued them.
+    pub issuer: String,
+    /// What they have to be for.
+    pub audience: String,
+    /// What receipt codes are checked with.
+    pub receipt_key: ReceiptKey,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why the hub cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The change log does not say how it stands.
+    #[error(transparent)]
+    Log(#[from] StreamsError),
+    /// The threads of the shards cannot be made.
+    #[error("a shard of the hub cannot be started")]
+    Shard(#[source] io::Error),
+}
+
+/// Starts the shards, the tail of the change log and what belongs to them; gives the routes of the front door.
+///
+/// `hub.warm` becomes ready when the histories are read; until then, and while the process drains, upgrades get 503.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Router, StartError> {
+    metrics::describe();
+    let config = Arc::new(config);
+    let (histories, ends) = tail::open(&deps.log, &config).await?;
+    let limits = &config.limits;
+    let census = Census::new(limits.connections_max, limits.connections_per_user_max);
+    let (confirmations, tickets) = mpsc::channel(limits.confirmations_max as usize);
+    let (probes, questions) = mpsc::channel(PROBES_MAX);
+    let shared = Shared {
+        config: Arc::clone(&config),
+        authority: Arc::new(Authority {
+            tokens: deps.tokens.clone(),
+            issuer: deps.issuer.clone(),
+            audience: deps.audience.clone(),
+            receipt_key: deps.receipt_key.clone(),
+        }),
+        census: census.clone(),
+        histories: histories.clone(),
+        clock: Arc::clone(&deps.clock),
+        confirmations,
+        probes,
+    };
+    let count = shard_count(&config);
+    let shards = (0..count)
+        .map(|number| shard::spawn(number, shared.clone(), life))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(StartError::Shard)?;
+    info!(shards = count, log.partitions = histories.partitions(), "the hub has {count} shards");
+
+    let warm = spawn_tail(&config, &deps, histories.clone(), (shards.clone(), ends), life);
+    spawn_helpers(&deps, histories, &shards, (tickets, questions), life);
+    Ok(front::router(Door {
+        origins: config.origins.iter().filter_map(|origin| OriginPattern::parse(origin)).collect(),
+        census,
+        shards,
+        turn: AtomicUsize::new(0),
+        warm,
+        life: life.clone(),
+        upgrade_timeout: Duration::from_millis(config.upgrade_timeout_ms),
+    }))
+}
+
+fn shard_count(config: &Config) -> usize {
+    match config.shards {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        count => usize::from(count),
+    }
+}
+
+/// Starts the tail; gives what says whether it is warm.
+fn spawn_tail(
+    config: &Arc<Config>,
+    deps: &Deps,
+    histories: Histories,
+    (shards, ends): (Vec<mpsc::Sender<Message>>, Vec<u64>),
+    life: &Lifecycle,
+) -> Arc<AtomicBool> {
+    let warm = Arc::new(AtomicBool::new(false));
+    let (readiness, flag) = (life.readiness("hub.warm"), Arc::clone(&warm));
+    let tail = Tail {
+        log: deps.log.clone(),
+        config: Arc::clone(config),
+        histories,
+        clock: Arc::clone(&deps.clock),
+        shards,
+        metrics: TailMetrics::new(),
+    };
+    life.spawn("hub.tail", async move {
+        let on_warm = move || {
+            flag.store(true, Ordering::Relaxed);
+            readiness.set(true);
+        };
+        tail.run(ends, on_warm).await;
+        Ok::<(), Infallible>(())
+    });
+    warm
+}
+
+fn spawn_helpers(
+    deps: &Deps,
+    histories: Histories,
+    shards: &[mpsc::Sender<Message>],
+    (tickets, questions): (mpsc::Receiver<confirm::Ticket>, mpsc::Receiver<streams::Partition>),
+    life: &Lifecycle,
+) {
+    let (queue, clock, answers) = (deps.queue.clone(), Arc::clone(&deps.clock), shards.to_vec());
+    life.spawn("hub.confirm", async move {
+        confirm::run(queue, clock, tickets, answers).await;
+        Ok::<(), Infallible>(())
+    });
+    let prober = Prober {
+        log: deps.log.clone(),
+        histories,
+        shards: shards.to_vec(),
+        metrics: TailMetrics::new(),
+        every: LOOK_EVERY,
+    };
+    let own_life = life.clone();
+    life.spawn("hub.prober", async move {
+        prober.run(questions, own_life).await;
+        Ok::<(), Infallible>(())
+    });
+}

@@ -1,0 +1,206 @@
+//! A shard's topics: who subscribes to what. Names are kept once per shard; connections hold small numbers.
+
+use domain::Topic;
+use hashbrown::HashMap;
+use slab::Slab;
+use streams::Partition;
+
+/// Number of a connection within its shard.
+pub(crate) type ConnectionIndex = u32;
+/// Number of a subscription within its shard.
+pub(crate) type SubscriptionId = u32;
+/// Number of a topic within its shard.
+pub(crate) type TopicIndex = u32;
+
+/// A place in no member list: the subscription was voided.
+const NOWHERE: u32 = u32::MAX;
+
+/// One subscriber of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Whose.
+    pub(crate) connection: ConnectionIndex,
+    /// Which subscription.
+    pub(crate) subscription: SubscriptionId,
+    /// Publications up to and including this turn are known to it already.
+    pub(crate) from: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    name: Topic,
+    partition: Partition,
+    members: Vec<Member>,
+    /// Subscriptions that name this topic, voided ones included.
+    uses: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    topic: TopicIndex,
+    at: u32,
+}
+
+/// The topics of one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Topics {
+    names: HashMap<Topic, TopicIndex>,
+    slots: Slab<Slot>,
+    places: Slab<Place>,
+}
+
+impl Topics {
+    /// Subscribes `connection`, from after `from` on.
+    pub(crate) fn join(
+        &mut self,
+        topic: &Topic,
+        partition: Partition,
+        connection: ConnectionIndex,
+        from: u64,
+    ) -> SubscriptionId {
+        let index = match self.names.get(topic) {
+            Some(index) => *index,
+            None => {
+                let slot = Slot { name: topic.clone(), partition, members: Vec::new(), uses: 0 };
+                let index = narrow(self.slots.insert(slot));
+                self.names.insert(topic.clone(), index);
+                index
+            }
+        };
+        let slot = &mut self.slots[index as usize];
+        slot.uses += 1;
+        let subscription = narrow(self.places.insert(Place { topic: index, at: narrow(slot.members.len()) }));
+        slot.members.push(Member { connection, subscription, from });
+        subscription
+    }
+
+    /// Ends a subscription.
+    pub(crate) fn leave(&mut self, subscription: SubscriptionId) {
+        let place = self.places.remove(subscription as usize);
+        let slot = &mut self.slots[place.topic as usize];
+        if place.at != NOWHERE {
+            slot.members.swap_remove(place.at as usize);
+            if let Some(moved) = slot.members.get(place.at as usize) {
+                self.places[moved.subscription as usize].at = place.at;
+            }
+            if slot.members.len() * 4 < slot.members.capacity() {
+                slot.members.shrink_to(slot.members.len() * 2);
+            }
+        }
+        slot.uses -= 1;
+        if slot.uses == 0 {
+            let slot = self.slots.remove(place.topic as usize);
+            self.names.remove(&slot.name);
+        }
+    }
+
+    /// Takes every member of `partition` that joined before `turn` out of its topic: they hear nothing more, and
+    /// their subscriptions wait to be ended. Gives them all.
+    pub(crate) fn void(&mut self, partition: Partition, turn: u64) -> Vec<Member> {
+        let mut voided = Vec::new();
+        for (_, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.partition == partition) {
+            let (gone, kept) = slot.members.iter().partition(|member| member.from < turn);
+            slot.members = kept;
+            for (at, member) in slot.members.iter().enumerate() {
+                self.places[member.subscription as usize].at = narrow(at);
+            }
+            for member in &gone {
+                self.places[member.subscription as usize].at = NOWHERE;
+            }
+            voided.extend(gone);
+        }
+        voided
+    }
+
+    /// The topic's number, when somebody here subscribes to it.
+    pub(crate) fn find(&self, topic: &Topic) -> Option<TopicIndex> {
+        self.names.get(topic).copied()
+    }
+
+    /// The subscribers of a topic.
+    pub(crate) fn members(&self, topic: TopicIndex) -> &[Member] {
+        &self.slots[topic as usize].members
+    }
+
+    /// The topic of a subscription.
+    pub(crate) fn topic_of(&self, subscription: SubscriptionId) -> &Topic {
+        &self.slots[self.topic_index(subscription) as usize].name
+    }
+
+    /// The number of the topic of a subscription.
+    pub(crate) fn topic_index(&self, subscription: SubscriptionId) -> TopicIndex {
+        self.places[subscription as usize].topic
+    }
+
+    /// Whether the subscription was taken out by [`Topics::void`].
+    pub(crate) fn is_void(&self, subscription: SubscriptionId) -> bool {
+        self.places[subscription as usize].at == NOWHERE
+    }
+
+    /// Subscriptions of the shard.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.places.len()
+    }
+}
+
+fn narrow(index: usize) -> u32 {
+    u32::try_from(index).expect("the limits on connections and topics keep it below 2^32")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn topic(number: u8) -> Topic {
+        Topic::new(format!("t{number}")).unwrap()
+    }
+
+    proptest! {
+        /// Goal: whatever joins, leaves and voids there are, each topic has exactly its live members.
+        #[test]
+        fn members_are_those_who_joined_and_did_not_leave(
+            steps in proptest::collection::vec((0..4_u8, 0..5_u8, any::<u16>()), 0..200),
+        ) {
+            let mut topics = Topics::default();
+            let mut model: Vec<(u8, SubscriptionId, bool, u64)> = Vec::new();
+            for (turn, (kind, name, pick)) in steps.into_iter().enumerate() {
+                let turn = turn as u64;
+                match kind {
+                    0 | 1 => {
+                        let id = topics.join(&topic(name), u16::from(name % 2), u32::from(pick), turn);
+                        model.push((name, id, false, turn));
+                    }
+                    2 if !model.is_empty() => {
+                        let (_, id, ..) = model.swap_remove(usize::from(pick) % model.len());
+                        topics.leave(id);
+                    }
+                    3 => {
+                        topics.void(u16::from(name % 2), turn.saturating_sub(3));
+                        for one in model.iter_mut().filter(|one| one.0 % 2 == name % 2) {
+                            one.2 |= one.3 < turn.saturating_sub(3);
+                        }
+                    }
+                    _ => {}
+                }
+                prop_assert_eq!(topics.subscriptions(), model.len());
+                for name in 0..5 {
+                    let mut expected: Vec<_> =
+                        model.iter().filter(|one| one.0 == name && !one.2).map(|one| one.1).collect();
+                    let mut found: Vec<_> = topics
+                        .find(&topic(name))
+                        .map(|index| topics.members(index).iter().map(|member| member.subscription).collect())
+                        .unwrap_or_default();
+                    expected.sort_unstable();
+                    found.sort_unstable();
+                    prop_assert_eq!(found, expected);
+                }
+                for (name, id, void, _) in &model {
+                    prop_assert_eq!(topics.topic_of(*id), &topic(*name));
+                    prop_assert_eq!(topics.is_void(*id), *void);
+                }
+            }
+        }
+    }
+}
