@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CategoryId, LocalizedText, PerformerId, Slot, VenueId, Zone};
+use crate::{Aspect, CategoryId, LocalizedText, PerformerId, Slot, VenueId, Zone};
 
 /// Where an event stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -151,6 +151,52 @@ impl EventPlan {
     pub const LANGUAGE_CHARS_MAX: usize = 35;
     /// People that the greatest place holds.
     pub const CAPACITY_MAX: i64 = 10_000_000;
+
+    /// Whether `tag` has the form of a BCP 47 tag: parts of 1 to 8 letters and digits, or nothing at all.
+    pub fn is_language_tag(tag: &str) -> bool {
+        let part = |part: &str| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        tag.len() <= Self::LANGUAGE_CHARS_MAX && (tag.is_empty() || tag.split('-').all(part))
+    }
+}
+
+/// What is different between two states of an event, the most important first; empty when nothing is. `before` is
+/// `None` for a new one.
+pub fn aspects_between(
+    before: Option<(&EventPlan, EventStatus)>,
+    (plan, status): (&EventPlan, EventStatus),
+) -> Vec<Aspect> {
+    let Some((old_plan, old_status)) = before else {
+        return if status.is_public() {
+            vec![Aspect::Published, Aspect::Created]
+        } else {
+            vec![Aspect::Created]
+        };
+    };
+    let mut aspects = Vec::new();
+    if status != old_status {
+        aspects.push(match status {
+            EventStatus::Cancelled => Aspect::Cancelled,
+            EventStatus::Postponed => Aspect::Postponed,
+            EventStatus::Published if !old_status.is_public() => Aspect::Published,
+            EventStatus::Draft | EventStatus::Published | EventStatus::Live | EventStatus::Completed => {
+                Aspect::Status
+            }
+        });
+    }
+    if plan.venue_id != old_plan.venue_id {
+        aspects.push(Aspect::VenueChanged);
+    }
+    if plan.slot != old_plan.slot {
+        aspects.push(Aspect::Moved);
+    }
+    let elsewhere = EventPlan { venue_id: plan.venue_id, slot: plan.slot, ..old_plan.clone() };
+    if *plan != elsewhere {
+        aspects.push(Aspect::Details);
+    }
+    aspects.sort();
+    aspects
 }
 
 #[cfg(test)]
@@ -218,5 +264,56 @@ mod tests {
         );
         let refusal = EventStatus::Completed.step(EventStatus::Live).unwrap_err();
         assert_eq!(refusal.to_string(), "an event that is completed cannot become live, only nothing");
+    }
+
+    #[test]
+    fn what_is_different_is_named_in_the_order_of_its_importance() {
+        use EventStatus::{Cancelled, Completed, Draft, Live, Postponed, Published};
+        let slot = |minute: i64| {
+            let at = |minute: i64| crate::Timestamp::from_microsecond(minute * 60_000_000).unwrap();
+            Slot::new(at(minute), at(minute + 60)).unwrap()
+        };
+        let plan = EventPlan {
+            title: LocalizedText::english("Opening"),
+            description: LocalizedText::default(),
+            language: String::new(),
+            venue_id: VenueId(1),
+            category_id: None,
+            performers: Vec::new(),
+            slot: slot(0),
+            zone: Zone::new("Africa/Cairo").unwrap(),
+            capacity: None,
+        };
+        let moved = EventPlan { slot: slot(30), ..plan.clone() };
+        let elsewhere = EventPlan { venue_id: VenueId(2), capacity: Some(5), ..moved.clone() };
+        for (before, after, expected) in [
+            (None, (&plan, Draft), vec![Aspect::Created]),
+            (None, (&plan, Published), vec![Aspect::Published, Aspect::Created]),
+            (Some((&plan, Published)), (&plan, Published), vec![]),
+            (Some((&plan, Draft)), (&plan, Published), vec![Aspect::Published]),
+            (Some((&plan, Cancelled)), (&plan, Published), vec![Aspect::Status]),
+            (Some((&plan, Published)), (&plan, Live), vec![Aspect::Status]),
+            (Some((&plan, Live)), (&plan, Completed), vec![Aspect::Status]),
+            (Some((&plan, Published)), (&plan, Draft), vec![Aspect::Status]),
+            (Some((&plan, Live)), (&plan, Postponed), vec![Aspect::Postponed]),
+            (Some((&plan, Published)), (&moved, Cancelled), vec![Aspect::Cancelled, Aspect::Moved]),
+            (
+                Some((&plan, Published)),
+                (&elsewhere, Published),
+                vec![Aspect::VenueChanged, Aspect::Moved, Aspect::Details],
+            ),
+        ] {
+            assert_eq!(aspects_between(before, after), expected);
+        }
+    }
+
+    #[test]
+    fn language_tags_have_a_form() {
+        for good in ["", "ar", "en-GB", "zh-Hant-TW"] {
+            assert!(EventPlan::is_language_tag(good), "{good}");
+        }
+        for bad in ["a_b", "-", "ar-", "toolongpart", "é"] {
+            assert!(!EventPlan::is_language_tag(bad), "{bad}");
+        }
     }
 }

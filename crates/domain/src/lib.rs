@@ -27,7 +27,7 @@ pub use channel::{Channel, ChannelUnknown};
 pub use conflict::{
     Booking, Conflict, ConflictRule, Severity, Slot, SlotError, VenueRules, conflicts_of, conflicts_within,
 };
-pub use event::{EventPlan, EventStatus, IllegalTransition, StatusUnknown};
+pub use event::{EventPlan, EventStatus, IllegalTransition, StatusUnknown, aspects_between};
 pub use festival_day::{FestivalDays, LocalTimeError, Zone, ZoneUnknown};
 pub use id::{
     AnnouncementId, CategoryId, ChangeId, DeliveryId, DeviceId, EventId, NotificationId, PerformerId,

@@ -9,7 +9,7 @@ mod search;
 
 use domain::{
     Booking, CategoryId, EventId, EventPlan, EventSnapshot, EventStatus, PerformerId, Slot, Timestamp,
-    VenueId,
+    UserId, VenueId,
 };
 use sea_orm::ConnectionTrait;
 
@@ -84,6 +84,8 @@ pub struct EventFilter {
     pub venue_id: Option<VenueId>,
     /// Those of this performer.
     pub performer_id: Option<PerformerId>,
+    /// Those that this person has starred.
+    pub starred_by: Option<UserId>,
     /// Those that start at this instant or later.
     pub starts_from: Option<Timestamp>,
     /// Those that start before this instant.

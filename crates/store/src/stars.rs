@@ -4,8 +4,8 @@ use domain::{EventId, Timestamp, UserId};
 use sea_orm::ConnectionTrait;
 
 use crate::binds::Binds;
-use crate::sql::{get, statement};
-use crate::{Store, StoreError, Tx};
+use crate::sql::statement;
+use crate::{StoreError, Tx};
 
 /// Stars `event` for `user`; whether it was not starred before.
 ///
@@ -34,17 +34,4 @@ pub async fn delete(tx: &mut Tx, user: UserId, event: EventId) -> Result<bool, S
     let engine = tx.engine();
     let done = tx.connection().execute_raw(statement(engine, sql, binds.take())).await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// Those of `events` that `user` has starred.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn of_user(store: &Store, user: UserId, events: &[EventId]) -> Result<Vec<EventId>, StoreError> {
-    let mut binds = Binds::default();
-    let user = binds.one(user.0);
-    let places = binds.all(events.iter().map(|id| id.0));
-    let sql = format!("SELECT event_id FROM event_stars WHERE user_id = {user} AND event_id IN ({places})");
-    let rows = store.reader().query_all_raw(statement(store.engine(), sql, binds.take())).await?;
-    rows.iter().map(|row| Ok(EventId(get(row, "event_id")?))).collect()
 }

@@ -100,6 +100,10 @@ fn conditions(
         conditions
             .push(format!("events.id IN (SELECT event_id FROM event_performers WHERE performer_id = {id})"));
     }
+    if let Some(id) = filter.starred_by {
+        let id = binds.one(id.0);
+        conditions.push(format!("events.id IN (SELECT event_id FROM event_stars WHERE user_id = {id})"));
+    }
     if let Some(at) = filter.starts_from {
         conditions.push(format!("events.starts_at >= {}", binds.one(at.as_microsecond())));
     }
