@@ -4,15 +4,18 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, ReceiptKey};
+use domain::{Clock, FestivalDays, ReceiptKey, Zone};
 use service::Lifecycle;
 use service::token::{TokenSigner, TokenVerifier};
 use store::Store;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
+use crate::code::Code;
 use crate::config::Config;
 use crate::cursor::Cursors;
+use crate::error::ApiError;
+use crate::fault::{Fault, Rule};
 use crate::limits::{AddressRange, RateLimiter};
 use crate::metrics;
 use crate::router::router;
@@ -152,6 +155,19 @@ fn start_sweeps(app: &App, lifecycle: &Lifecycle) {
 }
 
 impl App {
+    /// The days of the festival, in the zone named `zone` or in its own.
+    ///
+    /// # Errors
+    /// [`Code::InvalidQuery`] for a name that the tz database does not have.
+    pub(crate) fn festival_days(&self, zone: Option<&str>) -> Result<FestivalDays, ApiError> {
+        let festival = &self.config.festival;
+        let zone = Zone::new(zone.unwrap_or(&festival.time_zone)).map_err(|unknown| {
+            let fault = Fault { pointer: "/tz".to_owned(), rule: Rule::Unknown("IANA time zone") };
+            ApiError::new(Code::InvalidQuery).detail(unknown).faults(vec![fault])
+        })?;
+        Ok(FestivalDays::new(zone, festival.day_start_hour))
+    }
+
     /// A sweep that fails is tried again at its next turn.
     async fn sweep(&self, sweep: Sweep) {
         let now = self.clock.now();

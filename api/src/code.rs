@@ -113,6 +113,18 @@ codes! {
     /// Registration is switched off.
     RegistrationClosed = FORBIDDEN, "registration_closed", "Registration is closed.", "التسجيل مغلق.";
 
+    // programme
+    /// The timetable has no room for it.
+    ScheduleConflict = CONFLICT, "schedule_conflict", "This conflicts with the programme. The conflicts are in data; send override_reason to accept them.", "يتعارض هذا مع البرنامج. التعارضات في data؛ أرسل override_reason لقبولها.";
+    /// The life of an event does not have that step.
+    IllegalTransition = CONFLICT, "illegal_transition", "The event cannot take this step. The possible ones are in data.", "لا يمكن للفعالية الانتقال إلى هذه الحالة. الحالات الممكنة في data.";
+    /// Only drafts are removed.
+    EventNotDraft = CONFLICT, "event_not_draft", "Only drafts can be removed. Cancel the event instead.", "يمكن حذف المسودات فقط. ألغِ الفعالية بدلًا من ذلك.";
+    /// Events refer to it.
+    InUse = CONFLICT, "in_use", "Events refer to this. Their ids are in data.", "هناك فعاليات مرتبطة بهذا. أرقامها في data.";
+    /// Another category has the slug.
+    SlugTaken = CONFLICT, "slug_taken", "Another category has this slug.", "هناك فئة أخرى بهذا المعرّف.";
+
     // announcements
     /// It was withdrawn before.
     AnnouncementCancelled = CONFLICT, "announcement_cancelled", "The announcement was cancelled before.", "أُلغي هذا الإعلان من قبل.";

@@ -26,6 +26,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// How long somebody stays signed in.
     pub sessions: Sessions,
+    /// Where and when the festival takes place.
+    pub festival: Festival,
 }
 
 impl Default for Config {
@@ -39,6 +41,7 @@ impl Default for Config {
             idempotency: Idempotency::default(),
             passwords: Passwords::default(),
             sessions: Sessions::default(),
+            festival: Festival::default(),
         }
     }
 }
@@ -203,6 +206,35 @@ impl Default for Sessions {
     }
 }
 
+/// `[api.festival]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Festival {
+    /// IANA zone of the festival: local times are read in it and days are counted in it unless a request says
+    /// otherwise.
+    pub time_zone: String,
+    /// Hour at which a festival day starts. 0 to 12. Too low: a show after midnight counts for the next day. Too
+    /// high: a morning show counts for the day before.
+    pub day_start_hour: u8,
+    /// Events of one answer of `/schedule`. 10 to 20,000; above it the answer says that it is not complete. Too low:
+    /// clients have to ask day by day. Too high: one request takes long and much memory.
+    pub schedule_events_max: u32,
+    /// Seconds for which proxies and clients may keep a schedule. 0 to 3,600. Too low: every visitor's look costs a
+    /// query. Too high: who does not listen on a socket sees old times.
+    pub schedule_max_age_secs: u64,
+}
+
+impl Default for Festival {
+    fn default() -> Self {
+        Self {
+            time_zone: "Africa/Cairo".to_owned(),
+            day_start_hour: 6,
+            schedule_events_max: 2_000,
+            schedule_max_age_secs: 15,
+        }
+    }
+}
+
 impl Config {
     /// Checks every field; never stops at the first fault.
     pub fn check(&self, faults: &mut Faults) {
@@ -227,6 +259,7 @@ impl Config {
             faults.range("refresh_hours", self.sessions.refresh_hours, 1..=8_760);
             faults.range("sweep_interval_secs", self.sessions.sweep_interval_secs, 1..=86_400);
         });
+        faults.section("festival", |faults| self.festival.check(faults));
     }
 }
 
@@ -268,6 +301,17 @@ impl Cors {
                 faults.add("origins", format!("\"{origin}\" is not of the form https://host"));
             }
         }
+    }
+}
+
+impl Festival {
+    fn check(&self, faults: &mut Faults) {
+        if let Err(unknown) = domain::Zone::new(&self.time_zone) {
+            faults.add("time_zone", unknown.to_string());
+        }
+        faults.range("day_start_hour", self.day_start_hour, 0..=12);
+        faults.range("schedule_events_max", self.schedule_events_max, 10..=20_000);
+        faults.range("schedule_max_age_secs", self.schedule_max_age_secs, 0..=3_600);
     }
 }
 

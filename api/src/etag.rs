@@ -3,6 +3,7 @@
 use std::fmt;
 
 use domain::Language;
+use sha2::{Digest, Sha256};
 
 /// The tag of one version of one thing in one language, such as `"event-17-3-ar"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +24,20 @@ impl ETag {
         self
     }
 
-    /// Whether a tag of an `If-Match` header names this version. A weak mark and the language are ignored: proxies
-    /// that compress weaken our tags, and the version is in them all the same.
+    /// Of a representation that shows `parts` with versions of their own: it changes when they do, and a write needs
+    /// the version of the thing itself all the same.
+    pub(crate) fn showing(mut self, parts: &impl serde::Serialize) -> Self {
+        let digest = Sha256::digest(serde_json::to_vec(parts).unwrap_or_default());
+        self.variant.push('+');
+        self.variant.push_str(&hex::encode(&digest[..6]));
+        self
+    }
+
+    /// Whether a tag of an `If-Match` header names this version. A weak mark, the language and what else is shown are
+    /// ignored: proxies that compress weaken our tags, and the version is in them all the same.
     fn is_version_of(&self, tag: &str) -> bool {
         let tag = opaque(tag);
+        let tag = tag.split_once('+').map_or(tag, |(version, _)| version);
         tag == self.version
             || ["-ar", "-en"].iter().any(|variant| tag.strip_suffix(variant) == Some(&self.version))
     }
@@ -98,6 +109,12 @@ mod tests {
         for bad in ["\"event-17-2-ar\"", "\"event-17-33\"", "\"event-17-3-fr\"", "\"\""] {
             assert!(!tags(bad).allow_write_to(&etag), "{bad}");
         }
+        let shown = etag.clone().showing(&["Main stage"]);
+        assert!(
+            tags(&shown.to_string()).allow_write_to(&etag)
+                && !tags(&etag.to_string()).have(&shown.to_string())
+        );
+        assert_ne!(shown, etag.clone().showing(&["Beach"]));
         assert!(tags("W/\"event-17-3-ar\"").have(&etag.to_string()));
         assert!(!tags("\"event-17-3-en\"").have(&etag.to_string()));
         assert_eq!(Tags::parse("event-17-3"), None);

@@ -154,6 +154,12 @@ impl Checks {
     }
 
     /// # Errors
+    /// [`Code::InvalidQuery`] with every fault, when there is one: for what stands in a query string.
+    pub(crate) fn query(self) -> Result<(), ApiError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ApiError::new(Code::InvalidQuery).faults(self.0)) }
+    }
+
+    /// # Errors
     /// [`Code::ValidationFailed`] with every fault, when there is one.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         if self.0.is_empty() { Ok(()) } else { Err(ApiError::new(Code::ValidationFailed).faults(self.0)) }

@@ -2,11 +2,13 @@
 //! the others are people, their phones, and what is said to them.
 
 mod categories;
+mod edit;
 mod events;
 mod me;
 mod performers;
 mod problems;
 mod schedule;
+mod shown;
 mod venues;
 
 use utoipa_axum::router::OpenApiRouter;

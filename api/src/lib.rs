@@ -17,9 +17,11 @@ mod frame;
 mod gate;
 mod http;
 mod idempotency;
+pub mod import;
 mod limits;
 mod metrics;
 mod openapi;
+mod ops;
 mod router;
 mod schema;
 

@@ -94,7 +94,7 @@ pub(crate) struct ProblemFault {
 }
 
 /// A text in Arabic, in English, or both; a plain string counts as English.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({"ar": "افتتاح", "en": "Opening"}))]
 pub(crate) struct Text {
     /// Arabic.
