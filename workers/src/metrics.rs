@@ -19,6 +19,8 @@ pub const OUTBOX_ROWS: &str = "workers_outbox_rows";
 pub const RELAYED: &str = "workers_relay_publications_total";
 /// Passes of the relay that failed.
 pub const RELAY_FAILURES: &str = "workers_relay_failures_total";
+/// Changes that were too large for the log and published as bare type and id.
+pub const RELAY_TRUNCATED: &str = "workers_relay_truncated_total";
 /// From the operation that made a change to its publication being durable in the log, in seconds.
 pub const RELAY_SECONDS: &str = "workers_relay_seconds";
 /// Times that the log had lost entries which the planner had not read, by partition.
@@ -58,6 +60,7 @@ pub fn describe() {
     describe_gauge!(OUTBOX_ROWS, "Rows in the outbox");
     describe_counter!(RELAYED, "Publications appended to the change log by the relay");
     describe_counter!(RELAY_FAILURES, "Passes of the relay that failed");
+    describe_counter!(RELAY_TRUNCATED, "Changes published as bare type and id, too large for the log");
     describe_histogram!(RELAY_SECONDS, "From a change to its publication being durable in the log");
     describe_counter!(PLANNER_LOST, "Times that the log had lost entries the planner had not read");
     describe_counter!(DELIVERIES, "Deliveries that entered a state");
@@ -78,7 +81,7 @@ pub fn describe() {
 }
 
 fn register() {
-    for name in [RELAYED, RELAY_FAILURES] {
+    for name in [RELAYED, RELAY_FAILURES, RELAY_TRUNCATED] {
         counter!(name).absolute(0);
     }
     for name in [RELAY_LAG, OUTBOX_ROWS, PROMOTIONS_HELD] {
@@ -114,6 +117,10 @@ pub(crate) fn relay_idle() {
 
 pub(crate) fn relay_failed() {
     counter!(RELAY_FAILURES).increment(1);
+}
+
+pub(crate) fn relay_truncated() {
+    counter!(RELAY_TRUNCATED).increment(1);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge; nobody counts 2^53 rows")]

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Change, ChangeKind, Lane, PublicationId};
+use serde_json::json;
 use store::StoreError;
 use store::outbox::{self, Waiting, Wakeups};
 use streams::{NewPublication, StreamsError};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::app::App;
 use crate::backoff::Backoff;
@@ -69,13 +70,41 @@ async fn pass(app: &App, rows_max: u64) -> Result<usize, RelayError> {
     }
     let publications: Vec<NewPublication> =
         waiting.iter().flat_map(|row| publications(&row.change)).collect();
-    app.log.append(&publications).await?;
+    match app.log.append(&publications).await {
+        Err(StreamsError::TooLarge { .. }) => append_singly(app, &waiting).await?,
+        result => drop(result?),
+    }
     metrics::relayed(publications.len(), age(app, &waiting));
     let ids: Vec<i64> = waiting.iter().map(|row| row.id).collect();
     let mut tx = app.store.begin().await?;
     outbox::delete(&mut tx, &ids).await?;
     tx.commit().await?;
     Ok(waiting.len())
+}
+
+/// Appends change by change. One that the log cannot take is replaced by its bare type and id, so that subscribers know to
+/// reload and the changes behind it are not held up; it notifies nobody.
+async fn append_singly(app: &App, waiting: &[Waiting]) -> Result<(), StreamsError> {
+    for row in waiting {
+        let publications = publications(&row.change);
+        match app.log.append(&publications).await {
+            Err(cause @ StreamsError::TooLarge { .. }) => {
+                metrics::relay_truncated();
+                error!(cause = chain(&cause), change.id = %row.change.id, "a change is too large for the log");
+                let bare: Vec<NewPublication> =
+                    publications.into_iter().map(|one| truncated(&row.change, one)).collect();
+                app.log.append(&bare).await?;
+            }
+            result => drop(result?),
+        }
+    }
+    Ok(())
+}
+
+fn truncated(change: &Change, publication: NewPublication) -> NewPublication {
+    let (kind, id, at) = (change.message_type(), change.id, change.at);
+    let data = json!({ "type": kind, "id": id, "at": at, "truncated": true });
+    NewPublication { data: Bytes::from(data.to_string()), change: None, ..publication }
 }
 
 fn age(app: &App, waiting: &[Waiting]) -> Duration {
