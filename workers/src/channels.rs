@@ -2,6 +2,7 @@
 //! the configuration, its own connections per lane, and its provider's answers turned into six actions.
 
 pub mod apns;
+pub mod email;
 pub mod fcm;
 mod fit;
 mod tls;
@@ -15,7 +16,8 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use service::{Faults, Lifecycle};
 
-use crate::gateway::{Gateways, Outcome, Verdict};
+use crate::Gateways;
+use crate::gateway::{Outcome, Verdict};
 
 pub use tls::TlsError;
 
@@ -41,6 +43,12 @@ pub enum GatewayError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A mail address is malformed.
+    #[error("\"{0}\" is no mail address")]
+    Address(String),
+    /// The TLS of the mail relay cannot be set up.
+    #[error("cannot set up TLS for the mail relay")]
+    RelayTls(#[source] lettre::transport::smtp::Error),
     /// The APNs topic cannot be a header.
     #[error("\"{0}\" is not a bundle id")]
     Topic(String),
@@ -66,6 +74,7 @@ impl Gateways {
     pub fn from_config(
         apns: &apns::Config,
         fcm: &fcm::Config,
+        email: &email::Config,
         clock: &Arc<dyn Clock>,
         lifecycle: &Lifecycle,
     ) -> Result<Self, GatewayError> {
@@ -75,6 +84,9 @@ impl Gateways {
         }
         if fcm.is_enabled() {
             gateways.fcm = Some(Arc::new(fcm::Fcm::start(fcm, Arc::clone(clock), lifecycle)?));
+        }
+        if email.is_enabled() {
+            gateways.email = Some(Arc::new(email::Email::new(email, Arc::clone(clock))?));
         }
         Ok(gateways)
     }

@@ -1,10 +1,9 @@
 //! The network edge of delivery: what a channel adapter takes and what it answers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Action, Channel, DeliveryId, Lane, Language, NotificationId, NotificationKind, Timestamp};
+use domain::{Action, DeliveryId, Lane, Language, NotificationId, NotificationKind, Timestamp};
 use serde_json::Value;
 
 /// One delivery, rendered for its recipient and ready to leave.
@@ -76,27 +75,4 @@ pub enum Verdict {
 pub trait Gateway: Send + Sync {
     /// Tries once to hand `message` to the provider.
     async fn send(&self, message: &Outgoing) -> Outcome;
-}
-
-/// The adapters of the channels whose credentials are configured. Cloning is cheap.
-#[derive(Clone, Default)]
-pub struct Gateways {
-    /// Apple's push service.
-    pub apns: Option<Arc<dyn Gateway>>,
-    /// Google's push service.
-    pub fcm: Option<Arc<dyn Gateway>>,
-    /// The mail relay.
-    pub email: Option<Arc<dyn Gateway>>,
-}
-
-impl Gateways {
-    /// The adapter of `channel`; `None` when it is not configured or is not sent through a provider.
-    pub fn of(&self, channel: Channel) -> Option<&Arc<dyn Gateway>> {
-        match channel {
-            Channel::Apns => self.apns.as_ref(),
-            Channel::Fcm => self.fcm.as_ref(),
-            Channel::Email => self.email.as_ref(),
-            Channel::Socket | Channel::Webpush => None,
-        }
-    }
 }

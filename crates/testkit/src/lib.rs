@@ -9,6 +9,7 @@ pub mod fcm;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;
+pub mod smtp;
 
 pub use acceptor::Connections;
 pub use clock::WallClock;

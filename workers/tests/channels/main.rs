@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod apns;
+mod email;
 mod fcm;
 mod fixture;
