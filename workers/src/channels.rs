@@ -16,8 +16,8 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use service::{Faults, Lifecycle};
 
-use crate::Gateways;
 use crate::gateway::{Outcome, Verdict};
+use crate::{Config, Gateways};
 
 pub use tls::TlsError;
 
@@ -72,21 +72,19 @@ impl Gateways {
     /// # Errors
     /// [`GatewayError`] when credentials are given that cannot be used.
     pub fn from_config(
-        apns: &apns::Config,
-        fcm: &fcm::Config,
-        email: &email::Config,
+        config: &Config,
         clock: &Arc<dyn Clock>,
         lifecycle: &Lifecycle,
     ) -> Result<Self, GatewayError> {
         let mut gateways = Self::default();
-        if apns.is_enabled() {
-            gateways.apns = Some(Arc::new(apns::Apns::new(apns, Arc::clone(clock))?));
+        if config.apns.is_enabled() {
+            gateways.apns = Some(Arc::new(apns::Apns::new(&config.apns, Arc::clone(clock))?));
         }
-        if fcm.is_enabled() {
-            gateways.fcm = Some(Arc::new(fcm::Fcm::start(fcm, Arc::clone(clock), lifecycle)?));
+        if config.fcm.is_enabled() {
+            gateways.fcm = Some(Arc::new(fcm::Fcm::start(&config.fcm, Arc::clone(clock), lifecycle)?));
         }
-        if email.is_enabled() {
-            gateways.email = Some(Arc::new(email::Email::new(email, Arc::clone(clock))?));
+        if config.email.is_enabled() {
+            gateways.email = Some(Arc::new(email::Email::new(&config.email, Arc::clone(clock))?));
         }
         Ok(gateways)
     }

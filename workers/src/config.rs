@@ -6,6 +6,8 @@ use domain::{Channel, Lane, RetryPolicy};
 use serde::Deserialize;
 use service::Faults;
 
+use crate::channels::{apns, email, fcm};
+
 /// `[workers]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +32,12 @@ pub struct Config {
     pub receipts: Receipts,
     /// Ends what nobody else ends.
     pub sweeper: Sweeper,
+    /// Apple's push service.
+    pub apns: apns::Config,
+    /// Google's push service.
+    pub fcm: fcm::Config,
+    /// The mail relay.
+    pub email: email::Config,
 }
 
 /// `[workers.relay]`.
@@ -177,6 +185,9 @@ impl Default for Config {
             deliver: Deliver::default(),
             receipts: Receipts::default(),
             sweeper: Sweeper::default(),
+            apns: apns::Config::default(),
+            fcm: fcm::Config::default(),
+            email: email::Config::default(),
         }
     }
 }
@@ -296,6 +307,9 @@ impl Config {
             faults.range("orphan_ms", self.sweeper.orphan_ms, 100..=3_600_000);
             faults.range("batch", self.sweeper.batch, 1..=1_000);
         });
+        faults.section("apns", |faults| self.apns.check(faults));
+        faults.section("fcm", |faults| self.fcm.check(faults));
+        faults.section("email", |faults| self.email.check(faults));
     }
 }
 
