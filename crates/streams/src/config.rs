@@ -36,7 +36,8 @@ pub struct Config {
     /// Too high: a dead channel fills the memory.
     pub queue_items_max: u64,
     /// Milliseconds after which a waiting reader or worker looks again although nobody called it. 10 to 10,000. Too
-    /// low: idle load. Too high: a lost wake-up on Redis is noticed late.
+    /// low: idle load. Too high: a wake-up lost with a connection to Redis, or the loss of a log to which nobody
+    /// writes, is noticed late.
     pub poll_ms: u64,
     /// Of the files.
     pub embedded: Embedded,
@@ -92,9 +93,6 @@ pub struct Redis {
     pub reconnect_delay_max_ms: u64,
     /// Commands that wait for the connection before further ones are refused. 100 to 1,000,000.
     pub waiting_max: usize,
-    /// Milliseconds for which a reader trusts that the entry at its cursor is the one it read. 10 to 60,000. Too low:
-    /// more commands. Too high: a log that was replaced while nobody writes is noticed late.
-    pub verify_ms: u64,
 }
 
 impl Default for Config {
@@ -135,7 +133,6 @@ impl Default for Redis {
             connect_timeout_ms: 2_000,
             reconnect_delay_max_ms: 1_000,
             waiting_max: 10_000,
-            verify_ms: 1_000,
         }
     }
 }
@@ -146,7 +143,7 @@ impl Config {
         const MIB: u64 = 1024 * 1024;
         let mut faults = Faults::default();
         if !self.url.is_empty() {
-            faults.0.push(("url", "must be empty: only the embedded backend exists so far".to_owned()));
+            faults.0.extend(crate::redis::url_fault(&self.url).map(|rule| ("url", rule)));
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if !(1..=40).contains(&self.key_prefix.len()) || !self.key_prefix.bytes().all(plain) {
@@ -171,7 +168,6 @@ impl Config {
         faults.range("redis.connect_timeout_ms", redis.connect_timeout_ms, 50..=60_000);
         faults.range("redis.reconnect_delay_max_ms", redis.reconnect_delay_max_ms, 10..=60_000);
         faults.range("redis.waiting_max", redis.waiting_max, 100..=1_000_000);
-        faults.range("redis.verify_ms", redis.verify_ms, 10..=60_000);
         faults.0
     }
 
@@ -231,10 +227,9 @@ mod tests {
                 connect_timeout_ms: 1,
                 reconnect_delay_max_ms: 1,
                 waiting_max: 1,
-                verify_ms: 1,
             },
         };
         let fields: Vec<&str> = config.check().into_iter().map(|(field, _)| field).collect();
-        assert_eq!(fields.len(), 19, "{fields:?}");
+        assert_eq!(fields.len(), 18, "{fields:?}");
     }
 }

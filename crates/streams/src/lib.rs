@@ -4,6 +4,7 @@
 //! of work, claimed by lease, acknowledged, retried later. Both promise *at least once*; consumers are idempotent
 //! by id. One conformance suite runs over both backends.
 
+mod bells;
 mod codec;
 mod config;
 mod error;
@@ -11,6 +12,7 @@ mod journal;
 mod log;
 mod open;
 mod queue;
+mod redis;
 
 pub use config::{Config, Embedded, Fsync, Redis};
 pub use error::StreamsError;

@@ -6,6 +6,7 @@
 //! lost or stepped back.
 
 mod embedded;
+mod redis;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 
 pub(crate) use self::embedded::EmbeddedLog;
+pub(crate) use self::redis::RedisLog;
 use crate::{Config, StreamsError};
 
 /// Number of a partition, from 0.
@@ -125,6 +127,7 @@ pub struct ChangeLog {
 #[derive(Debug, Clone)]
 enum Backend {
     Embedded(Arc<EmbeddedLog>),
+    Redis(Arc<RedisLog>),
 }
 
 impl Epoch {
@@ -138,6 +141,10 @@ impl Epoch {
 impl ChangeLog {
     pub(crate) fn embedded(log: EmbeddedLog, config: &Config) -> Self {
         Self::new(Backend::Embedded(Arc::new(log)), config)
+    }
+
+    pub(crate) fn redis(log: RedisLog, config: &Config) -> Self {
+        Self::new(Backend::Redis(Arc::new(log)), config)
     }
 
     fn new(backend: Backend, config: &Config) -> Self {
@@ -172,6 +179,7 @@ impl ChangeLog {
         for batch in publications.chunks(self.batch_max) {
             positions.extend(match &self.backend {
                 Backend::Embedded(log) => log.append(batch.to_vec()).await?,
+                Backend::Redis(log) => log.append(batch).await?,
             });
         }
         Ok(positions)
@@ -187,6 +195,7 @@ impl ChangeLog {
     pub async fn state(&self, partition: Partition) -> Result<PartitionState, StreamsError> {
         match &self.backend {
             Backend::Embedded(log) => Ok(log.state(partition)),
+            Backend::Redis(log) => log.state(partition).await,
         }
     }
 
@@ -197,6 +206,7 @@ impl ChangeLog {
     pub async fn topic_last(&self, topic: &Topic) -> Result<Option<u64>, StreamsError> {
         match &self.backend {
             Backend::Embedded(log) => Ok(log.topic_last(self.partition_of(topic), topic)),
+            Backend::Redis(log) => log.topic_last(self.partition_of(topic), topic).await,
         }
     }
 
@@ -217,6 +227,7 @@ impl ChangeLog {
     ) -> Result<Vec<ReadBatch>, StreamsError> {
         match &self.backend {
             Backend::Embedded(log) => log.read(cursors, entries_max, wait).await,
+            Backend::Redis(log) => log.read(cursors, entries_max, wait).await,
         }
     }
 
@@ -227,6 +238,7 @@ impl ChangeLog {
     pub async fn ping(&self) -> Result<(), StreamsError> {
         match &self.backend {
             Backend::Embedded(log) => log.ping(),
+            Backend::Redis(log) => log.ping().await,
         }
     }
 

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use domain::Clock;
 
 use crate::config::{Config, Fsync};
-use crate::log::EmbeddedLog;
-use crate::queue::EmbeddedQueue;
+use crate::log::{EmbeddedLog, RedisLog};
+use crate::queue::{EmbeddedQueue, RedisQueue};
+use crate::redis::Connection;
 use crate::{ChangeLog, StreamsError, WorkQueue, journal};
 
 /// Opens the change log and the work queues. `clock` says which of the embedded ones' leases have run out and which
 /// entries are old; on Redis its own clock does.
 ///
 /// # Errors
-/// [`StreamsError::Unavailable`] when a file cannot be opened, [`StreamsError::Locked`] when another process has
+/// [`StreamsError::Unavailable`] when a file cannot be opened or Redis does not answer, [`StreamsError::Locked`] when another process has
 /// them open, [`StreamsError::Corrupt`] when they are damaged, [`StreamsError::Layout`] when the number of
 /// partitions differs from what is stored.
 pub async fn open(
@@ -22,6 +23,14 @@ pub async fn open(
     data_dir: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<(ChangeLog, WorkQueue), StreamsError> {
+    if !config.url.is_empty() {
+        let connection = Arc::new(Connection::open(config).await?);
+        let log = RedisLog::new(Arc::clone(&connection), config);
+        return Ok((
+            ChangeLog::redis(log, config),
+            WorkQueue::redis(RedisQueue::new(connection, config), config),
+        ));
+    }
     let (owned, dir) = (config.clone(), data_dir.join("streams"));
     let opening = tokio::task::spawn_blocking(move || open_files(&owned, &dir, clock));
     let (log, queue) = opening.await.map_err(|cause| StreamsError::unavailable("the streams", cause))??;

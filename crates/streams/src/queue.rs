@@ -1,6 +1,7 @@
 //! Work queues: one per channel and lane, items claimed by lease.
 
 mod embedded;
+mod redis;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use domain::Timestamp;
 use tokio::time::Instant;
 
 pub(crate) use self::embedded::EmbeddedQueue;
+pub(crate) use self::redis::RedisQueue;
 use crate::{Config, StreamsError};
 
 /// Which queue: short printable ASCII, such as `deliver.apns.emergency` or `receipts`.
@@ -61,6 +63,7 @@ pub struct WorkQueue {
 #[derive(Debug, Clone)]
 enum Backend {
     Embedded(Arc<EmbeddedQueue>),
+    Redis(Arc<RedisQueue>),
 }
 
 impl WorkQueue {
@@ -71,6 +74,10 @@ impl WorkQueue {
 
     pub(crate) fn embedded(queue: EmbeddedQueue, config: &Config) -> Self {
         Self { backend: Backend::Embedded(Arc::new(queue)), batch_max: config.batch_max }
+    }
+
+    pub(crate) fn redis(queue: RedisQueue, config: &Config) -> Self {
+        Self { backend: Backend::Redis(Arc::new(queue)), batch_max: config.batch_max }
     }
 
     /// Adds items; durable when it returns.
@@ -88,6 +95,7 @@ impl WorkQueue {
         for batch in items.chunks(self.batch_max) {
             match &self.backend {
                 Backend::Embedded(backend) => backend.push(queue, batch.to_vec()).await?,
+                Backend::Redis(backend) => backend.push(queue, batch).await?,
             }
         }
         Ok(())
@@ -110,6 +118,7 @@ impl WorkQueue {
         let items_max = items_max.clamp(1, self.batch_max);
         match &self.backend {
             Backend::Embedded(backend) => backend.claim(queue, items_max, lease, deadline).await,
+            Backend::Redis(backend) => backend.claim(queue, items_max, lease, deadline).await,
         }
     }
 
@@ -121,6 +130,7 @@ impl WorkQueue {
         for batch in ids.chunks(self.batch_max) {
             match &self.backend {
                 Backend::Embedded(backend) => backend.acknowledge(queue, batch.to_vec()).await?,
+                Backend::Redis(backend) => backend.acknowledge(queue, batch).await?,
             }
         }
         Ok(())
@@ -141,6 +151,7 @@ impl WorkQueue {
         check_size(&body, "the body of an item", Self::BODY_BYTES_MAX)?;
         match &self.backend {
             Backend::Embedded(backend) => backend.retry(queue, id, body, at).await,
+            Backend::Redis(backend) => backend.retry(queue, id, body, at).await,
         }
     }
 
@@ -151,6 +162,7 @@ impl WorkQueue {
     pub async fn stats(&self, queue: &QueueName) -> Result<QueueStats, StreamsError> {
         match &self.backend {
             Backend::Embedded(backend) => backend.stats(queue).await,
+            Backend::Redis(backend) => backend.stats(queue).await,
         }
     }
 }

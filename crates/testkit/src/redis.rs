@@ -154,7 +154,8 @@ impl Drop for OwnServer {
     }
 }
 
-fn unique_prefix() -> String {
+/// A prefix for keys that nobody else uses: tests with different prefixes may share a server.
+pub fn unique_prefix() -> String {
     format!("test-{}", uuid::Uuid::new_v4().simple())
 }
 
@@ -171,7 +172,7 @@ fn spawn(dir: &TempDir, address: SocketAddr, options: ServerOptions) -> Child {
         .args(["redis-server", "--bind", "127.0.0.1", "--port", &address.port().to_string()])
         .args(["--dir", path, "--save", "", "--appendonly", yes_no(options.durable)])
         .args(["--appendfsync", "always", "--cluster-enabled", yes_no(options.cluster)])
-        .args(["--enable-debug-command", "yes"])
+        .args(["--cluster-announce-ip", "127.0.0.1", "--enable-debug-command", "yes"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -8,20 +8,20 @@ mod keeper;
 mod record;
 mod state;
 
-use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Clock, Timestamp};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use self::files::Journal;
 use self::keeper::{Change, Keeper, Reply, Request};
+use crate::bells::Bells;
 use crate::config::{Config, Fsync};
 use crate::{Claimed, NewItem, QueueName, QueueStats, StreamsError};
 
@@ -35,24 +35,6 @@ pub(crate) struct EmbeddedQueue {
     thread: Option<JoinHandle<()>>,
     /// Held until the thread has ended.
     _lock: Arc<File>,
-}
-
-/// One bell per queue, rung when something comes in; waiting consumers listen.
-#[derive(Debug, Default)]
-struct Bells(Mutex<HashMap<QueueName, watch::Sender<()>>>);
-
-impl Bells {
-    fn listen(&self, queue: &QueueName) -> watch::Receiver<()> {
-        let mut bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bells.entry(queue.clone()).or_default().subscribe()
-    }
-
-    fn ring(&self, queues: &HashSet<QueueName>) {
-        let bells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for bell in queues.iter().filter_map(|queue| bells.get(queue)) {
-            bell.send_replace(());
-        }
-    }
 }
 
 impl EmbeddedQueue {
@@ -114,7 +96,7 @@ impl EmbeddedQueue {
         lease: Duration,
         deadline: Instant,
     ) -> Result<Vec<Claimed>, StreamsError> {
-        let mut bell = self.bells.listen(queue);
+        let mut bell = self.bells.listen(&queue.0);
         loop {
             bell.mark_unchanged();
             let claim =

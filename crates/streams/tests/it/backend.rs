@@ -9,16 +9,27 @@ use streams::{
     ChangeLog, Config, Cursor, Entry, NewItem, NewPublication, Partition, QueueName, ReadBatch, WorkQueue,
 };
 use tempfile::TempDir;
+use testkit::redis::{ServerOptions, TestRedis, own_server, unique_prefix};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// Longer than anything that works takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A cluster takes seconds to form: one serves all tests, each with its own keys. It ends with the process.
+static CLUSTER: OnceCell<TestRedis> = OnceCell::const_new();
 
 /// Runs each test once per backend.
 macro_rules! on_every_backend {
     ($($test:ident)+) => {
         mod embedded {
             $(#[tokio::test] async fn $test() { super::$test($crate::backend::Backend::Embedded).await; })+
+        }
+        mod redis {
+            $(#[tokio::test] async fn $test() { super::$test($crate::backend::Backend::Redis).await; })+
+        }
+        mod cluster {
+            $(#[tokio::test] async fn $test() { super::$test($crate::backend::Backend::Cluster).await; })+
         }
     };
 }
@@ -27,6 +38,9 @@ pub(crate) use on_every_backend;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
     Embedded,
+    Redis,
+    /// Redis Cluster of one node: it refuses commands on keys of several slots.
+    Cluster,
 }
 
 /// An open log and its queues.
@@ -34,6 +48,7 @@ pub(crate) struct Streams {
     pub(crate) log: ChangeLog,
     pub(crate) queues: WorkQueue,
     _dir: TempDir,
+    _redis: Option<TestRedis>,
 }
 
 #[derive(Debug)]
@@ -55,12 +70,24 @@ impl Streams {
     pub(crate) async fn with(backend: Backend, adjust: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::default();
-        match backend {
-            Backend::Embedded => {}
+        let redis = match backend {
+            Backend::Embedded => None,
+            Backend::Redis => Some(testkit::redis::server().await),
+            Backend::Cluster => {
+                let cluster =
+                    CLUSTER.get_or_init(|| own_server(ServerOptions { cluster: true, durable: false }));
+                config.url.clone_from(&cluster.await.url);
+                config.key_prefix = unique_prefix();
+                None
+            }
+        };
+        if let Some(redis) = &redis {
+            config.url.clone_from(&redis.url);
+            config.key_prefix.clone_from(&redis.key_prefix);
         }
         adjust(&mut config);
         let (log, queues) = streams::open(&config, dir.path(), Arc::new(WallClock)).await.unwrap();
-        Self { log, queues, _dir: dir }
+        Self { log, queues, _dir: dir, _redis: redis }
     }
 }
 

@@ -146,7 +146,7 @@ async fn a_waiting_read_is_woken(backend: Backend) {
             let found = reader.read(&cursors, 10, PATIENCE).await.unwrap();
             (Instant::now(), found)
         };
-        let writing = async {
+        let appending = async {
             // the reader has begun to wait: this future is polled after it has yielded
             for _ in 0..20 {
                 tokio::task::yield_now().await;
@@ -154,7 +154,7 @@ async fn a_waiting_read_is_woken(backend: Backend) {
             log.append(&publications("a", 1)).await.unwrap();
             Instant::now()
         };
-        let ((woken_at, found), written_at) = tokio::join!(biased; waiting, writing);
+        let ((woken_at, found), written_at) = tokio::join!(biased; waiting, appending);
         assert_eq!(found.len(), 1);
         assert!(woken_at.saturating_duration_since(written_at) < Duration::from_secs(2), "woken, not polled");
         cursor.after += 1;

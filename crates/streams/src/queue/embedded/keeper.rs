@@ -10,10 +10,10 @@ use domain::{Clock, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
-use super::Bells;
 use super::files::Journal;
 use super::record::{Event, Record};
 use super::state::Queues;
+use crate::bells::Bells;
 use crate::{Claimed, NewItem, QueueName, QueueStats, StreamsError};
 
 /// Where an answer goes.
@@ -130,7 +130,9 @@ impl Keeper {
             for record in group.records {
                 self.queues.apply(record);
             }
-            self.bells.ring(&group.rung);
+            for queue in &group.rung {
+                self.bells.ring(&queue.0);
+            }
         }
         for reply in group.replies {
             // the asker may have gone
