@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod redis;
 pub mod smtp;
+pub mod standins;
 
 pub use acceptor::Connections;
 pub use clock::WallClock;

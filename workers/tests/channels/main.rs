@@ -6,3 +6,4 @@ mod apns;
 mod email;
 mod fcm;
 mod fixture;
+mod standins;
