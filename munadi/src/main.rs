@@ -1,3 +1,36 @@
-//! Placeholder.
+//! `munadi`: the real-time back end of a festival, in one binary.
+//!
+//! Here stands the command line: what was asked is parsed, configuration is read, logging starts, a command runs.
+//! The rules are in the rooms (`api`, `hub`, `workers`); what they need is built in `wiring`.
 
-fn main() {}
+mod cli;
+mod commands;
+mod config;
+mod data_dir;
+mod keys;
+mod ports;
+mod roles;
+mod serve;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use commands::BadConfig;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match commands::run(Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("munadi: {error:#}");
+            if error.is::<BadConfig>() {
+                ExitCode::from(service::config::EXIT_CODE)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

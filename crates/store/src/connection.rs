@@ -35,6 +35,28 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// What is wrong, as field and rule.
+    pub fn check(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        if !self.url.is_empty()
+            && let Err(StoreError::Url(rule)) = engine_of(&self.url)
+        {
+            faults.push(("url", rule));
+        }
+        if !(1..=200).contains(&self.connections_max) {
+            faults.push(("connections_max", format!("must be 1 to 200, is {}", self.connections_max)));
+        }
+        if !(100..=60_000).contains(&self.acquire_timeout_ms) {
+            faults.push((
+                "acquire_timeout_ms",
+                format!("must be 100 to 60000, is {}", self.acquire_timeout_ms),
+            ));
+        }
+        faults
+    }
+}
+
 /// Which database engine a store runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {

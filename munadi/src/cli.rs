@@ -1,0 +1,103 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::roles::Role;
+
+/// What `munadi --help` ends with.
+const START: &str = "\
+To begin, with no other server and no configuration:
+  munadi user create --email you@example.org --role admin
+                                        make the first admin; prints the password once
+  munadi import schedule.json           load a programme (Pentabarf schedule JSON)
+  munadi serve                          run everything; data in ./data, http://127.0.0.1:8000
+
+Configuration: a TOML file (--config), then environment variables such as MUNADI__STORE__URL. Every field is explained
+in config/munadi.toml; config/cluster.toml is for several machines with PostgreSQL and Redis.";
+
+/// What `munadi serve --help` ends with.
+const SERVE: &str = "\
+Examples:
+  munadi serve                                    one process with everything, SQLite and files in ./data
+  munadi serve --config /etc/munadi.toml          the same with a configuration
+  munadi serve --role hub --config cluster.toml   sockets only; needs PostgreSQL and Redis next to it
+
+SIGTERM (or Ctrl-C) drains: nothing new is accepted, what was begun is ended, sockets are asked to come back elsewhere.
+A second signal drops what is still open. The admin port has /health/live, /health/ready and /metrics.";
+
+/// The real-time back end of a festival: one change reaches every socket, phone and mailbox.
+#[derive(Debug, Parser)]
+#[command(version, after_help = START, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Configuration file (TOML); without one, every default
+    #[arg(long, short, global = true, env = "MUNADI_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run Munadi until it is asked to end
+    #[command(after_help = SERVE)]
+    Serve {
+        /// Which part this process takes
+        #[arg(long, value_enum, default_value_t = Role::All)]
+        role: Role,
+    },
+    /// Bring the database to this version's schema; safe to repeat
+    Migrate,
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Load a programme from a file; again changes exactly what is different
+    Import(Import),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  munadi completions bash > ~/.local/share/bash-completion/completions/munadi"
+    )]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every fault and exit with 64, or say that there is none
+    Check {
+        /// The part that the process is to take: some fields matter to some roles only
+        #[arg(long, value_enum, default_value_t = Role::All)]
+        role: Role,
+    },
+}
+
+/// What to import.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// A schedule in Pentabarf JSON, as frab, pretalx and voc write it
+    pub(crate) file: PathBuf,
+    /// Make new events drafts, to be published one by one; otherwise they are published at once
+    #[arg(long)]
+    pub(crate) draft: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,131 @@
+//! Builds what the roles need, once, and starts them: the only place that knows every room.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use domain::Clock;
+use service::{Lifecycle, SystemClock};
+use store::Store;
+use streams::{ChangeLog, WorkQueue};
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::keys::Keys;
+use crate::roles::Role;
+
+/// What the roles share.
+struct Shared {
+    keys: Keys,
+    clock: Arc<dyn Clock>,
+    log: ChangeLog,
+    queue: WorkQueue,
+}
+
+/// The configured database, with this version's schema.
+///
+/// # Errors
+/// When it cannot be opened or brought up to date.
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let mut store = config.store.clone();
+    if store.url.is_empty() {
+        let dir = DataDir::open(&config.data_dir)?;
+        store.url = format!("sqlite:{}", dir.path().join("munadi.db").display());
+    }
+    let store = Store::connect(&store).await.context("cannot open the database (store.url)")?;
+    store.migrate().await.context("cannot bring the database to this version's schema")?;
+    Ok(store)
+}
+
+/// Starts what `role` asks for as tasks of `life`; gives the routes of the public port.
+///
+/// # Errors
+/// When the database, the streams or a role cannot start.
+pub(crate) async fn start(
+    config: Config,
+    role: Role,
+    data_dir: &DataDir,
+    life: &Lifecycle,
+) -> anyhow::Result<Router> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let keys = Keys::load(&config.auth, role, data_dir)?;
+    let store = if role.has_store() { Some(open_store(&config).await?) } else { None };
+    let (log, queue) = streams::open(&config.streams, data_dir.path(), Arc::clone(&clock))
+        .await
+        .context("cannot open the change log and the work queues (streams.url)")?;
+    let shared = Shared { keys, clock, log, queue };
+
+    let mut routes = Router::new();
+    if role.has_hub() {
+        routes = routes.merge(start_hub(config.hub, &config.auth, &shared, life).await?);
+    }
+    if let Some(store) = store {
+        if role.has_api() {
+            routes = routes.merge(start_api(config.api, &config.auth, &shared, store.clone(), life)?);
+        }
+        if role.has_workers() {
+            start_workers(config.workers, shared, store, life).await?;
+        }
+    }
+    Ok(routes)
+}
+
+fn start_api(
+    config: api::Config,
+    names: &crate::keys::Config,
+    shared: &Shared,
+    store: Store,
+    life: &Lifecycle,
+) -> anyhow::Result<Router> {
+    let deps = api::Deps {
+        store,
+        signer: shared
+            .keys
+            .signer
+            .clone()
+            .context("auth.signing_key_file is needed to sign access tokens")?,
+        verifier: shared.keys.verifier.clone(),
+        issuer: names.issuer.clone(),
+        audience: names.audience.clone(),
+        receipt_key: shared.keys.receipt.clone(),
+        clock: Arc::clone(&shared.clock),
+    };
+    api::start(config, deps, life).context("cannot start the API")
+}
+
+async fn start_hub(
+    config: hub::Config,
+    names: &crate::keys::Config,
+    shared: &Shared,
+    life: &Lifecycle,
+) -> anyhow::Result<Router> {
+    let deps = hub::Deps {
+        log: shared.log.clone(),
+        queue: shared.queue.clone(),
+        tokens: shared.keys.verifier.clone(),
+        issuer: names.issuer.clone(),
+        audience: names.audience.clone(),
+        receipt_key: shared.keys.receipt.clone(),
+        clock: Arc::clone(&shared.clock),
+    };
+    hub::start(config, deps, life).await.context("cannot start the hub")
+}
+
+async fn start_workers(
+    config: workers::Config,
+    shared: Shared,
+    store: Store,
+    life: &Lifecycle,
+) -> anyhow::Result<()> {
+    let gateways = workers::Gateways::from_config(&config, &shared.clock, life)
+        .context("cannot set up the channels")?;
+    let deps = workers::Deps {
+        store,
+        log: shared.log,
+        queue: shared.queue,
+        receipt_key: shared.keys.receipt,
+        clock: shared.clock,
+        gateways,
+    };
+    workers::start(config, deps, life).await.context("cannot start the workers")
+}
