@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use service::{Faults, SystemClock};
 use service::config::Environment;
+use service::{Faults, SystemClock};
 
 use crate::cli::{Cli, Command, ConfigCommand, Import};
 use crate::config::Config;
@@ -52,10 +52,10 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
 
 /// Imports while a server runs, too: its relay finds the changes in the outbox.
 async fn import_programme(config: &Config, import: &Import) -> anyhow::Result<()> {
-    let bytes = std::fs::read(&import.file).with_context(|| format!("cannot read {}", import.file.display()))?;
+    let bytes =
+        std::fs::read(&import.file).with_context(|| format!("cannot read {}", import.file.display()))?;
     let store = wiring::open_store(config).await?;
-    let options =
-        api::import::Options { draft: import.draft, bytes_max: config.api.limits.import_bytes_max };
+    let options = api::import::Options { draft: import.draft, bytes_max: config.api.limits.import_bytes_max };
     let report = api::import::schedule(&store, &SystemClock, &bytes, options)
         .await
         .with_context(|| format!("{} was not imported", import.file.display()))?;

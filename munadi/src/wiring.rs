@@ -117,8 +117,8 @@ async fn start_workers(
     store: Store,
     life: &Lifecycle,
 ) -> anyhow::Result<()> {
-    let gateways = workers::Gateways::from_config(&config, &shared.clock, life)
-        .context("cannot set up the channels")?;
+    let gateways =
+        workers::Gateways::from_config(&config, &shared.clock, life).context("cannot set up the channels")?;
     let deps = workers::Deps {
         store,
         log: shared.log,
