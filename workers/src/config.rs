@@ -1,12 +1,14 @@
 //! The workers' limits and times: `[workers]` in the configuration.
 
-use std::time::Duration;
+mod channel;
 
-use domain::{Channel, Lane, RetryPolicy};
+use domain::{Channel, Lane};
 use serde::Deserialize;
 use service::Faults;
 
 use crate::channels::{apns, email, fcm};
+
+pub use channel::{ChannelRules, Retry};
 
 /// `[workers]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -108,47 +110,6 @@ pub struct Deliver {
     pub email: ChannelRules,
 }
 
-/// `[workers.deliver.<channel>]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ChannelRules {
-    /// Workers of each lane; a lane never lends its workers to another. 1 to 64.
-    pub workers: u32,
-    /// Messages that one worker sends at the same time. 1 to 1,000. Too low: throughput. Too high: the provider
-    /// answers with 429, and a crash leaves that many attempts without verdict.
-    pub concurrency: usize,
-    /// Attempts recorded in one transaction before they are made. 1 to 500.
-    /// Too low: many small writes. Too high: urgent work of the same lane waits behind them.
-    pub batch: usize,
-    /// Milliseconds for which a worker has a work item. 1,000 to 600,000, and more than `send_ms_max`.
-    /// Too low: an item is done twice. Too high: it waits that long after a crash.
-    pub lease_ms: u64,
-    /// Milliseconds that one send can take at most, as its adapter bounds it. 10 to 300,000. Near the end of the lease
-    /// nothing is begun that could outlast it.
-    pub send_ms_max: u64,
-    /// Lanes in which an attempt without verdict is repeated, because a repeat replaces the first or is better than
-    /// silence.
-    pub resend_unknown: Vec<Lane>,
-    /// Repetitions in the emergency lane.
-    pub retry_emergency: Retry,
-    /// Repetitions in the other lanes.
-    pub retry: Retry,
-}
-
-/// When failed attempts are repeated.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Retry {
-    /// Milliseconds of the first wait. 1 to 3,600,000. Too low: a struggling provider is beaten. Too high: people wait.
-    pub floor_ms: u64,
-    /// By how much each wait is longer than the one before. 1 to 20.
-    pub factor: f64,
-    /// Milliseconds of the longest wait. At least `floor_ms`, at most 86,400,000.
-    pub ceiling_ms: u64,
-    /// Attempts in all. 1 to 100. Too low: hiccups lose messages. Too high: the hopeless is repeated.
-    pub attempts_max: u32,
-}
-
 /// `[workers.receipts]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -225,12 +186,14 @@ impl Default for Deliver {
             socket: ChannelRules::default(),
             apns: ChannelRules {
                 concurrency: 200,
+                send_ms_max: 60_000,
                 retry_emergency: Retry { floor_ms: 2_000, factor: 8.0, ceiling_ms: 900_000, attempts_max: 8 },
                 retry: Retry { floor_ms: 900_000, factor: 2.0, ceiling_ms: 3_600_000, attempts_max: 8 },
                 ..ChannelRules::default()
             },
             fcm: ChannelRules {
                 concurrency: 200,
+                send_ms_max: 60_000,
                 retry_emergency: Retry {
                     floor_ms: 10_000,
                     factor: 2.0,
@@ -243,8 +206,8 @@ impl Default for Deliver {
             email: ChannelRules {
                 concurrency: 8,
                 batch: 50,
-                lease_ms: 180_000,
-                send_ms_max: 120_000,
+                workers: 2,
+                send_ms_max: 600_000,
                 resend_unknown: vec![Lane::Emergency, Lane::Transactional, Lane::Standard],
                 retry_emergency: Retry {
                     floor_ms: 30_000,
@@ -255,23 +218,6 @@ impl Default for Deliver {
                 retry: Retry { floor_ms: 300_000, factor: 2.0, ceiling_ms: 7_200_000, attempts_max: 10 },
                 ..ChannelRules::default()
             },
-        }
-    }
-}
-
-impl Default for ChannelRules {
-    /// The rules of the socket channel, which only has to write to our own log.
-    fn default() -> Self {
-        let retry = Retry { floor_ms: 1_000, factor: 2.0, ceiling_ms: 30_000, attempts_max: 20 };
-        Self {
-            workers: 1,
-            concurrency: 1,
-            batch: 500,
-            lease_ms: 60_000,
-            send_ms_max: 25_000,
-            resend_unknown: Lane::ALL.to_vec(),
-            retry_emergency: retry,
-            retry,
         }
     }
 }
@@ -310,6 +256,41 @@ impl Config {
         faults.section("apns", |faults| self.apns.check(faults));
         faults.section("fcm", |faults| self.fcm.check(faults));
         faults.section("email", |faults| self.email.check(faults));
+        faults.section("deliver", |faults| self.check_sends(faults));
+    }
+
+    /// Nobody may touch a delivery while its adapter can still be at it.
+    fn check_sends(&self, faults: &mut Faults) {
+        let (apns, fcm, email) = (&self.apns, &self.fcm, &self.email);
+        let longest = [
+            (
+                "apns.send_ms_max",
+                self.deliver.apns.send_ms_max,
+                vec![apns.stream_wait_ms, apns.connect_timeout_ms, apns.request_timeout_ms],
+            ),
+            (
+                "fcm.send_ms_max",
+                self.deliver.fcm.send_ms_max,
+                vec![fcm.stream_wait_ms, fcm.connect_timeout_ms, fcm.request_timeout_ms],
+            ),
+            (
+                "email.send_ms_max",
+                self.deliver.email.send_ms_max,
+                vec![
+                    email.connection_wait_ms,
+                    email.connect_timeout_ms,
+                    email.command_timeout_ms.saturating_mul(3), // sender, recipient, begin of content
+                    email.content_timeout_ms,
+                    email.final_timeout_ms,
+                ],
+            ),
+        ];
+        for (field, send_ms_max, waits) in longest {
+            let sum: u64 = waits.into_iter().map(u64::from).sum();
+            if send_ms_max < sum {
+                faults.add(field, format!("must be at least the adapter's own waits together, {sum}"));
+            }
+        }
     }
 }
 
@@ -361,41 +342,6 @@ impl Deliver {
     }
 }
 
-impl ChannelRules {
-    /// How attempts in `lane` are repeated.
-    pub fn policy(&self, lane: Lane) -> RetryPolicy {
-        let retry = if lane == Lane::Emergency { self.retry_emergency } else { self.retry };
-        RetryPolicy {
-            floor: Duration::from_millis(retry.floor_ms),
-            factor: retry.factor,
-            ceiling: Duration::from_millis(retry.ceiling_ms),
-            attempts_max: retry.attempts_max,
-        }
-    }
-
-    fn check(&self, faults: &mut Faults) {
-        faults.range("workers", self.workers, 1..=64);
-        faults.range("concurrency", self.concurrency, 1..=1_000);
-        faults.range("batch", self.batch, 1..=500);
-        faults.range("lease_ms", self.lease_ms, 1_000..=600_000);
-        faults.range("send_ms_max", self.send_ms_max, 10..=300_000);
-        if self.send_ms_max >= self.lease_ms {
-            faults.add("send_ms_max", "must be less than lease_ms");
-        }
-        faults.section("retry_emergency", |faults| self.retry_emergency.check(faults));
-        faults.section("retry", |faults| self.retry.check(faults));
-    }
-}
-
-impl Retry {
-    fn check(&self, faults: &mut Faults) {
-        faults.range("floor_ms", self.floor_ms, 1..=3_600_000);
-        faults.range("factor", self.factor, 1.0..=20.0);
-        faults.range("ceiling_ms", self.ceiling_ms, self.floor_ms..=86_400_000);
-        faults.range("attempts_max", self.attempts_max, 1..=100);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,13 +354,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_shorter_than_a_send_is_a_fault() {
+    fn a_send_shorter_than_its_adapter_is_a_fault() {
         let mut config = Config::default();
-        config.deliver.apns.lease_ms = 20_000;
+        config.deliver.apns.send_ms_max = 20_000;
         config.sweeper.batch = 0;
         let mut faults = Faults::default();
         config.check(&mut faults);
         let fields: Vec<&str> = faults.list().iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(fields, ["deliver.apns.send_ms_max", "sweeper.batch"]);
+        assert_eq!(fields, ["sweeper.batch", "deliver.apns.send_ms_max"]);
     }
 }

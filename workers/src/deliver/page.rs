@@ -36,9 +36,10 @@ pub(super) struct Page<'a> {
     worker: &'a Worker,
     /// Whether it is a single delivery's task to see whether the configuration was mended.
     probing: bool,
-    /// Nothing is begun after this, because it could outlast the lease.
+    /// Nothing is begun after this.
     begin_until: Instant,
-    lease_until: Timestamp,
+    /// The page is another worker's after this.
+    lease_until: Instant,
     rules: Rules,
     notifications: Notifications,
     /// What has to be tried again, and when.
@@ -60,8 +61,8 @@ impl<'a> Page<'a> {
         Self {
             worker,
             probing,
-            begin_until: Instant::now() + lease.saturating_sub(Duration::from_millis(rules.send_ms_max)),
-            lease_until: worker.app.now() + lease,
+            begin_until: Instant::now() + lease / 2,
+            lease_until: Instant::now() + lease,
             rules: Rules {
                 policy: rules.policy(worker.lane),
                 resend_unknown: rules.resend_unknown.contains(&worker.lane),
@@ -93,6 +94,9 @@ impl<'a> Page<'a> {
             left = rest;
             self.batch(batch).await?;
         }
+        if Instant::now() >= self.lease_until {
+            return Ok(()); // whoever has the page now finds in the database what became of it here
+        }
         match self.later.iter().map(|(_, at)| *at).min() {
             None => app.queue.acknowledge(queue, &[item.id]).await?,
             Some(at) => {
@@ -122,7 +126,7 @@ impl<'a> Page<'a> {
         let begin = Begin {
             ids,
             now: app.now(),
-            lease_until: self.lease_until,
+            busy_until: app.now() + Duration::from_millis(self.worker.rules.send_ms_max),
             resend_unknown: self.rules.resend_unknown,
             attempts_max: self.rules.policy.attempts_max,
         };
@@ -216,7 +220,7 @@ impl<'a> Page<'a> {
         let moves = loop {
             match self.settle(&done, &settlements, now).await {
                 Ok(moves) => break moves,
-                Err(cause) if Instant::now() < self.begin_until => {
+                Err(cause) if Instant::now() < self.lease_until => {
                     warn!(
                         cause = chain(&cause),
                         outcomes = done.len(),

@@ -20,8 +20,8 @@ pub struct Begin<'a> {
     pub ids: &'a [DeliveryId],
     /// The instant now.
     pub now: Timestamp,
-    /// Until when the caller has the deliveries for itself.
-    pub lease_until: Timestamp,
+    /// Until when nobody else may touch the deliveries: longer than any send takes.
+    pub busy_until: Timestamp,
     /// Whether an attempt without verdict is repeated.
     pub resend_unknown: bool,
     /// Attempts in all.
@@ -132,7 +132,7 @@ fn decide(row: &mut Row, facts: Facts, begin: &Begin<'_>) -> Option<Sending> {
     row.next_attempt_at?;
     row.attempts += 1;
     row.fence += 1;
-    row.next_attempt_at = Some(begin.lease_until);
+    row.next_attempt_at = Some(begin.busy_until);
     row.sending_at.get_or_insert(now);
     if row.state.rank() < DeliveryState::Sending.rank() {
         row.state = DeliveryState::Sending;

@@ -126,7 +126,7 @@ async fn in_state(store: &Store, about: &Notification, channel: Channel, state: 
 async fn begin(store: &Store, ids: &[DeliveryId], now: Timestamp, resend_unknown: bool) -> Begun {
     let mut tx = store.begin().await.unwrap();
     let rules =
-        Begin { ids, now, lease_until: now + Duration::from_secs(60), resend_unknown, attempts_max: 3 };
+        Begin { ids, now, busy_until: now + Duration::from_secs(60), resend_unknown, attempts_max: 3 };
     let begun = deliveries::begin(&mut tx, rules).await.unwrap();
     tx.commit().await.unwrap();
     begun
