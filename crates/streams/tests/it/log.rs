@@ -122,10 +122,7 @@ async fn concurrent_writers_leave_no_gap_and_keep_their_order(backend: Backend) 
     for entries in by_topic.values() {
         let texts: Vec<String> = (1..=25).map(|number| format!("{{\"text\":\"{number}\"}}")).collect();
         assert!(
-            entries
-                .iter()
-                .map(|entry| &entry.publication.data[..])
-                .eq(texts.iter().map(|text| text.as_bytes()))
+            entries.iter().map(|entry| &entry.publication.data[..]).eq(texts.iter().map(String::as_bytes))
         );
         assert!(entries.windows(2).all(|pair| pair[1].prev == pair[0].offset && !pair[1].first));
     }

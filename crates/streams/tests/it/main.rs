@@ -4,5 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod backend;
+mod crash;
+mod damage;
 mod log;
+mod outage;
 mod queue;
