@@ -189,7 +189,7 @@ impl Session {
         match self.pace.take(world.uptime_ms, &world.config.limits) {
             Verdict::Fine => {}
             Verdict::TooFast if command.id != 0 => {
-                self.refuse(command.id, ErrorCode::TooManyRequests, world, out);
+                refuse(command.id, ErrorCode::TooManyRequests, world, out);
                 return Ok(());
             }
             Verdict::TooFast => return Ok(()),
@@ -198,16 +198,11 @@ impl Session {
         match self.run(command, world, out) {
             Ok(()) => Ok(()),
             Err(Fault::Refused(code)) => {
-                self.refuse(command.id, code, world, out);
+                refuse(command.id, code, world, out);
                 Ok(())
             }
             Err(Fault::Stop(stop)) => Err(stop),
         }
-    }
-
-    fn refuse(&mut self, command: u32, code: ErrorCode, world: &World<'_>, out: &mut Out) {
-        world.metrics.refusal(code);
-        out.answer(command, Answer::refusal(code));
     }
 
     fn run(&mut self, command: &Command<'_>, world: &mut World<'_>, out: &mut Out) -> Result<(), Fault> {
@@ -229,7 +224,7 @@ impl Session {
                 Err(ErrorCode::NotAvailable.into())
             }
             Request::History(request) => self.history(id, request, world, out),
-            Request::Rpc(request) => self.rpc(id, request, world, out),
+            Request::Rpc(request) => rpc::run(id, request, world, out),
             Request::Refresh(request) => self.refresh(id, request, world, out),
             Request::SubRefresh(request) => self.sub_refresh(request, world),
             Request::Ping => Err(ErrorCode::NotAvailable.into()),
@@ -342,12 +337,14 @@ impl Session {
     }
 }
 
+fn refuse(command: u32, code: ErrorCode, world: &World<'_>, out: &mut Out) {
+    world.metrics.refusal(code);
+    out.answer(command, Answer::refusal(code));
+}
+
 fn read_topic(name: &str) -> Result<Topic, Fault> {
     Topic::new(name).map_err(|error| match error {
         TopicError::Empty => DisconnectCode::BadRequest.into(),
         TopicError::TooLong(_) | TopicError::Character => ErrorCode::BadRequest.into(),
     })
 }
-
-#[cfg(test)]
-mod tests;

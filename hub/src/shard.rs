@@ -110,6 +110,8 @@ pub(crate) struct Shard {
     holds: Vec<Key>,
     /// Connections to which something is to be written.
     dirty: Vec<Key>,
+    /// When the batches of this turn of the inbox that have subscribers were read.
+    batches_read_at: Vec<Instant>,
     /// What the session at work says; reused.
     out: Out,
     /// What the socket at work has sent; reused.
@@ -130,8 +132,8 @@ pub(crate) fn spawn(number: usize, shared: Shared, life: &Lifecycle) -> io::Resu
         let _held = held;
         let _alarm = Alarm(life.clone());
         LocalSet::new().block_on(&runtime, async move {
-            let shard = Rc::new(RefCell::new(Shard::new(number, shared)));
-            run(&shard, inbox, &life).await;
+            let state = Rc::new(RefCell::new(Shard::new(number, shared)));
+            run(&state, inbox, &life).await;
         });
     })?;
     Ok(sender)
@@ -162,7 +164,7 @@ async fn run(shard: &Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<Message>, lif
                     let Ok(message) = inbox.try_recv() else { break };
                     take(shard, message);
                 }
-                shard.borrow_mut().flush();
+                shard.borrow_mut().finish_turn();
             }
             _ = ticks.tick() => shard.borrow_mut().tick(),
             () = life.drain().cancelled(), if !draining => shard.borrow_mut().begin_drain(),
@@ -210,6 +212,7 @@ impl Shard {
             resyncs: BinaryHeap::new(),
             holds: Vec::new(),
             dirty: Vec::new(),
+            batches_read_at: Vec::new(),
             out: Out::default(),
             read_buffer: vec![0; READ_BYTES],
             drain: None,
@@ -263,3 +266,6 @@ impl From<DisconnectCode> for CloseReason {
         Self::Disconnect(code)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,13 +132,14 @@ fn spawn_tail(
         clock: Arc::clone(&deps.clock),
         shards,
         metrics: TailMetrics::new(),
+        ends,
     };
     life.spawn("hub.tail", async move {
         let on_warm = move || {
             flag.store(true, Ordering::Relaxed);
             readiness.set(true);
         };
-        tail.run(ends, on_warm).await;
+        tail.run(on_warm).await;
         Ok::<(), Infallible>(())
     });
     warm

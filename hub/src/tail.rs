@@ -33,6 +33,8 @@ pub(crate) struct Tail {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shards: Vec<mpsc::Sender<Message>>,
     pub(crate) metrics: TailMetrics,
+    /// How far each partition has to be read before the hub is warm.
+    pub(crate) ends: Vec<u64>,
 }
 
 /// Empty histories that begin where the warm-up will start to read, and where the log ends now.
@@ -54,14 +56,17 @@ pub(crate) async fn open(log: &ChangeLog, config: &Config) -> Result<(Histories,
 }
 
 impl Tail {
-    /// Reads until the shards are gone. `on_warm` is called once everything up to `ends` was applied.
-    pub(crate) async fn run(mut self, ends: Vec<u64>, on_warm: impl FnOnce() + Send) {
+    /// Reads until the shards are gone. `on_warm` is called once everything up to the ends was applied.
+    pub(crate) async fn run(mut self, on_warm: impl FnOnce() + Send) {
         let mut on_warm = Some(on_warm);
         let mut retry_ms = self.config.tail.retry_ms_min;
         loop {
-            if on_warm.is_some() && self.has_reached(&ends) {
+            if on_warm.is_some()
+                && self.has_reached_the_ends()
+                && let Some(on_warm) = on_warm.take()
+            {
                 info!("the hub has read the change log and is ready");
-                on_warm.take().expect("it is there")();
+                on_warm();
             }
             let read = tokio::select! { // a read has no effect before it returns: cancel-safe
                 read = self.read() => read,
@@ -92,9 +97,9 @@ impl Tail {
         }
     }
 
-    fn has_reached(&self, ends: &[u64]) -> bool {
+    fn has_reached_the_ends(&self) -> bool {
         (0..self.histories.partitions())
-            .zip(ends)
+            .zip(&self.ends)
             .all(|(partition, end)| self.histories.read(partition).applied >= *end)
     }
 
@@ -186,6 +191,7 @@ impl Tail {
     /// Starts a partition's history anew; whoever follows it has to subscribe again.
     async fn lose(&mut self, partition: Partition, state: &PartitionState) {
         self.metrics.losses.increment(1);
+        self.ends[usize::from(partition)] = state.last;
         let turn = self.histories.write(partition).restart(state);
         self.tell(|| Message::Void { partition, turn }).await;
     }

@@ -58,14 +58,13 @@ impl Topics {
         connection: ConnectionIndex,
         from: u64,
     ) -> SubscriptionId {
-        let index = match self.names.get(topic) {
-            Some(index) => *index,
-            None => {
-                let slot = Slot { name: topic.clone(), partition, members: Vec::new(), uses: 0 };
-                let index = narrow(self.slots.insert(slot));
-                self.names.insert(topic.clone(), index);
-                index
-            }
+        let index = if let Some(index) = self.names.get(topic) {
+            *index
+        } else {
+            let slot = Slot { name: topic.clone(), partition, members: Vec::new(), uses: 0 };
+            let index = narrow(self.slots.insert(slot));
+            self.names.insert(topic.clone(), index);
+            index
         };
         let slot = &mut self.slots[index as usize];
         slot.uses += 1;

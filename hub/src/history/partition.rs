@@ -15,6 +15,7 @@ const ENTRY_BYTES: usize = 128;
 
 /// A partition's share of the memory for histories.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "each is a limit")]
 pub(crate) struct Budget {
     /// Publications of one topic.
     pub(crate) publications_max: usize,

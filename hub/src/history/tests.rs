@@ -164,7 +164,9 @@ proptest! {
         topics in prop::collection::vec(0..3_u8, 1..40), snapshot_at in 0..40_usize, offset in 0..40_u64,
     ) {
         let mut model = Model::new();
-        topics.iter().for_each(|number| model.append(*number, 0));
+        for number in topics {
+            model.append(number, 0);
+        }
         let wide = Budget { publications_max: 100, bytes_max: 100_000, ..budget() };
         let mut history = PartitionHistory::new(epoch(0), 0, wide);
         let mut live = Vec::new();

@@ -53,6 +53,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use super::Verdict::{Fine, TooFast, TooFastForLong};
     use super::*;
 
     #[test]
@@ -61,7 +62,6 @@ mod tests {
             Limits { commands_per_second: 10, commands_burst: 3, refusals_max: 2, ..Limits::default() };
         let mut pace = Pace::new(&limits, 0);
         let verdicts: Vec<_> = [0, 0, 0, 0, 99, 100, 200, 201].map(|now| pace.take(now, &limits)).into();
-        use Verdict::{Fine, TooFast, TooFastForLong};
         assert_eq!(verdicts, [Fine, Fine, Fine, TooFast, TooFast, Fine, Fine, TooFastForLong]);
     }
 }

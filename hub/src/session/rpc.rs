@@ -9,7 +9,7 @@ use protocol::centrifuge::reply::Answer;
 use protocol::codes::ErrorCode;
 use serde::Deserialize;
 
-use super::{Confirmation, Fault, Out, Session, World};
+use super::{Confirmation, Fault, Out, World};
 
 /// Arguments of `ack`.
 #[derive(Deserialize)]
@@ -20,27 +20,20 @@ struct Ack<'a> {
     state: DeliveryState,
 }
 
-impl Session {
-    pub(super) fn rpc(
-        &mut self,
-        id: u32,
-        request: &RpcRequest<'_>,
-        world: &mut World<'_>,
-        out: &mut Out,
-    ) -> Result<(), Fault> {
-        match &*request.method {
-            "ack" => {
-                out.confirmations.push(read_ack(id, request.data, world)?);
-                Ok(())
-            }
-            "time" => {
-                let now = world.now;
-                let answer = format!(r#"{{"time":"{now}","unix_ms":{}}}"#, now.as_microsecond() / 1000);
-                out.answer(id, Answer::Rpc(Some(Payload::trusted(answer.as_bytes()))));
-                Ok(())
-            }
-            _ => Err(ErrorCode::MethodNotFound.into()),
+/// Runs a procedure. None needs to know who asks: a confirmation proves itself by its code.
+pub(super) fn run(id: u32, request: &RpcRequest<'_>, world: &World<'_>, out: &mut Out) -> Result<(), Fault> {
+    match &*request.method {
+        "ack" => {
+            out.confirmations.push(read_ack(id, request.data, world)?);
+            Ok(())
         }
+        "time" => {
+            let now = world.now;
+            let answer = format!(r#"{{"time":"{now}","unix_ms":{}}}"#, now.as_microsecond() / 1000);
+            out.answer(id, Answer::Rpc(Some(Payload::trusted(answer.as_bytes()))));
+            Ok(())
+        }
+        _ => Err(ErrorCode::MethodNotFound.into()),
     }
 }
 

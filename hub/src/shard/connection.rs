@@ -70,6 +70,7 @@ pub(super) struct Paused {
 
 /// When something has to happen, in milliseconds since the shard began.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "each is in milliseconds")]
 pub(super) struct Deadlines {
     /// `connect` has to have succeeded.
     pub(super) connect_ms: u64,

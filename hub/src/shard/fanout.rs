@@ -23,8 +23,8 @@ struct Chunk {
 }
 
 impl Shard {
-    /// Brings a batch to the subscribers of its topics. Within a topic the order is the log's; what one subscriber
-    /// gets from the whole turn of the inbox leaves in one write.
+    /// Queues a batch for the subscribers of its topics. Within a topic the order is the log's; what one subscriber
+    /// gets from the whole turn of the inbox leaves in one write, in [`Shard::finish_turn`].
     pub(super) fn publish(&mut self, batch: &Batch) {
         let followed = batch.publications.iter().enumerate();
         let mut followed: Vec<(TopicIndex, usize)> = followed
@@ -36,10 +36,17 @@ impl Shard {
             self.publish_run(run[0].0, &lives);
         }
         if !followed.is_empty() {
-            self.flush();
-            self.metrics.fan_out.record(batch.read_at.elapsed().as_secs_f64());
+            self.batches_read_at.push(batch.read_at);
         }
         self.look_at_holds(batch.partition, None);
+    }
+
+    /// Writes what the messages of this turn of the inbox have caused.
+    pub(super) fn finish_turn(&mut self) {
+        self.flush();
+        for read_at in self.batches_read_at.drain(..) {
+            self.metrics.fan_out.record(read_at.elapsed().as_secs_f64());
+        }
     }
 
     /// Queues the publications of one topic, oldest first, for each of its subscribers.
@@ -109,31 +116,28 @@ impl Shard {
         let now_ms = self.uptime_ms();
         let write_timeout_ms = self.shared.config.write_timeout_ms;
         let Some(connection) = self.get(key) else { return };
-        match connection.outgoing.write_to(&connection.socket) {
-            Ok(progress) => {
-                let outcome = if progress.drained { Delivery::Sent } else { Delivery::Queued };
-                if progress.drained {
-                    connection.deadlines.write_ms = NEVER;
-                } else {
-                    if progress.bytes > 0 || connection.deadlines.write_ms == NEVER {
-                        connection.deadlines.write_ms = now_ms + write_timeout_ms;
-                    }
-                    connection.wake(); // its task waits for the socket
-                }
-                let (drained, done) = (progress.drained, connection.is_done());
-                self.metrics.written.increment(progress.bytes as u64);
-                self.metrics.deliveries(outcome, u64::from(progress.fresh));
-                if done {
-                    self.remove(key);
-                } else if !drained {
-                    self.arm(key);
-                }
+        let Ok(progress) = connection.outgoing.write_to(&connection.socket) else {
+            let lost = connection.outgoing.take_fresh();
+            self.metrics.deliveries(Delivery::Closed, u64::from(lost));
+            self.lose(key, DisconnectCode::WriteError.into());
+            return;
+        };
+        let done = connection.is_done();
+        if progress.drained {
+            connection.deadlines.write_ms = NEVER;
+        } else {
+            if progress.bytes > 0 || connection.deadlines.write_ms == NEVER {
+                connection.deadlines.write_ms = now_ms + write_timeout_ms;
             }
-            Err(_) => {
-                let lost = connection.outgoing.take_fresh();
-                self.metrics.deliveries(Delivery::Closed, u64::from(lost));
-                self.lose(key, DisconnectCode::WriteError.into());
-            }
+            connection.wake(); // its task waits for the socket
+        }
+        let outcome = if progress.drained { Delivery::Sent } else { Delivery::Queued };
+        self.metrics.written.increment(progress.bytes as u64);
+        self.metrics.deliveries(outcome, u64::from(progress.fresh));
+        if done {
+            self.remove(key);
+        } else if !progress.drained {
+            self.arm(key);
         }
     }
 
@@ -203,7 +207,9 @@ fn join(lives: &[&Live]) -> Vec<Chunk> {
 
 fn chunk(lives: &[&Live], length: usize) -> Chunk {
     let mut bytes = BytesMut::with_capacity(length);
-    lives.iter().for_each(|live| bytes.extend_from_slice(live.json_frame()));
+    for live in lives {
+        bytes.extend_from_slice(live.json_frame());
+    }
     let publications = u32::try_from(lives.len()).expect("a batch has fewer than 2^32 publications");
     Chunk { bytes: bytes.freeze(), publications }
 }

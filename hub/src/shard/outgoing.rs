@@ -113,14 +113,12 @@ impl Outgoing {
             }
             count -= left;
             self.written = 0;
-            match self.rest.pop_front() {
-                Some(chunk) => self.first = chunk,
-                None => {
-                    self.first = Bytes::new();
-                    self.rest = VecDeque::new();
-                    return;
-                }
-            }
+            let Some(chunk) = self.rest.pop_front() else {
+                self.first = Bytes::new();
+                self.rest = VecDeque::new();
+                return;
+            };
+            self.first = chunk;
         }
     }
 
@@ -149,12 +147,16 @@ mod tests {
     fn what_is_written_in_part_goes_on_where_it_stopped() {
         let mut outgoing = Outgoing::default();
         let frames = [frame(1, 10), frame(2, 200), frame(3, 5)];
-        frames.iter().for_each(|frame| outgoing.push(frame.clone(), 1));
+        for frame in &frames {
+            outgoing.push(frame.clone(), 1);
+        }
         let all: Vec<u8> = frames.concat();
         let mut seen = Vec::new();
         for count in [1, 11, 30, 1, 170].into_iter().chain(std::iter::once(all.len() - 213)) {
             let mut now: Vec<u8> = outgoing.first[outgoing.written..].to_vec();
-            outgoing.rest.iter().for_each(|chunk| now.extend_from_slice(chunk));
+            for chunk in &outgoing.rest {
+                now.extend_from_slice(chunk);
+            }
             assert_eq!(now.len(), outgoing.bytes());
             seen.extend_from_slice(&now[..count]);
             outgoing.advance(count);

@@ -1,0 +1,11 @@
+//! The real hub on port 0 over the embedded change log, with a WebSocket client that nobody here wrote.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod conversation;
+mod endings;
+mod harness;
+mod limits;
+mod measure;
+mod recovery;
