@@ -9,6 +9,7 @@ use service::Lifecycle;
 use service::token::{TokenSigner, TokenVerifier};
 use store::Store;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use crate::code::Code;
@@ -17,7 +18,9 @@ use crate::cursor::Cursors;
 use crate::error::ApiError;
 use crate::fault::{Fault, Rule};
 use crate::limits::{AddressRange, RateLimiter};
+use crate::lockout::Lockout;
 use crate::metrics;
+use crate::passwords::{PasswordError, Passwords};
 use crate::router::router;
 
 /// Longest time that one sweep of old rows goes on.
@@ -48,6 +51,9 @@ pub enum StartError {
     /// A field of the configuration, which was to be checked before, is wrong.
     #[error("api.{0}")]
     Config(String),
+    /// Passwords cannot be hashed at the configured cost.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
 }
 
 /// What a request may use. Cloning is cheap.
@@ -75,6 +81,10 @@ pub(crate) struct Inner {
     pub(crate) cursors: Cursors,
     /// Quotas of callers.
     pub(crate) rates: RateLimiter,
+    /// Hashes passwords.
+    pub(crate) passwords: Passwords,
+    /// Who has guessed too often.
+    pub(crate) lockout: Lockout,
     /// Room for requests.
     pub(crate) in_flight: Semaphore,
     /// Whose `X-Forwarded-For` is believed.
@@ -97,7 +107,8 @@ impl Deref for App {
 /// `into_make_service_with_connect_info::<SocketAddr>()`, so that anonymous callers are told apart.
 ///
 /// # Errors
-/// [`StartError::Config`] for a configuration that [`Config::check`] would refuse.
+/// [`StartError::Config`] for a configuration that [`Config::check`] would refuse, [`StartError::Password`] when a
+/// password cannot be hashed.
 pub fn start(config: Config, deps: Deps, lifecycle: &Lifecycle) -> Result<axum::Router, StartError> {
     let mut faults = service::Faults::default();
     config.check(&mut faults);
@@ -108,6 +119,8 @@ pub fn start(config: Config, deps: Deps, lifecycle: &Lifecycle) -> Result<axum::
     let app = App(Arc::new(Inner {
         cursors: Cursors::new(deps.receipt_key.derive("api cursors")),
         rates: RateLimiter::new(&config.rate_limits),
+        passwords: Passwords::new(&config.passwords)?,
+        lockout: Lockout::new(&config.passwords),
         in_flight: Semaphore::new(config.limits.requests_in_flight_max),
         trusted_proxies: config
             .trusted_proxies
@@ -132,6 +145,7 @@ pub fn start(config: Config, deps: Deps, lifecycle: &Lifecycle) -> Result<axum::
 enum Sweep {
     Quotas,
     IdempotencyKeys,
+    RefreshTokens,
 }
 
 fn start_sweeps(app: &App, lifecycle: &Lifecycle) {
@@ -139,6 +153,7 @@ fn start_sweeps(app: &App, lifecycle: &Lifecycle) {
     for (name, sweep, interval_secs) in [
         ("api.sweep_quotas", Sweep::Quotas, config.rate_limits.sweep_interval_secs),
         ("api.sweep_idempotency_keys", Sweep::IdempotencyKeys, config.idempotency.sweep_interval_secs),
+        ("api.sweep_refresh_tokens", Sweep::RefreshTokens, config.sessions.sweep_interval_secs),
     ] {
         let (app, drain) = (app.clone(), lifecycle.drain().clone());
         lifecycle.spawn(name, async move {
@@ -168,20 +183,31 @@ impl App {
         Ok(FestivalDays::new(zone, festival.day_start_hour))
     }
 
-    /// A sweep that fails is tried again at its next turn.
+    /// Sweeps page by page, for at most [`SWEEP_BUDGET`]. A sweep that fails is tried again at its next turn.
     async fn sweep(&self, sweep: Sweep) {
-        let now = self.clock.now();
-        let swept = match sweep {
-            Sweep::Quotas => {
-                self.rates.sweep();
-                return;
+        let started = Instant::now();
+        let mut rows = 0;
+        while started.elapsed() < SWEEP_BUDGET {
+            let now = self.clock.now();
+            let page = match sweep {
+                Sweep::Quotas => {
+                    self.rates.sweep();
+                    return;
+                }
+                Sweep::IdempotencyKeys => store::idempotency::sweep(&self.store, now).await,
+                Sweep::RefreshTokens => store::refresh_tokens::sweep(&self.store, now).await,
+            };
+            match page {
+                Ok(0) => break,
+                Ok(page) => rows += page,
+                Err(cause) => {
+                    error!(sweep = ?sweep, "sweeping expired rows failed: {}", Chain(&cause));
+                    return;
+                }
             }
-            Sweep::IdempotencyKeys => store::idempotency::sweep(&self.store, now, SWEEP_BUDGET).await,
-        };
-        match swept {
-            Ok(0) => {}
-            Ok(rows) => info!(sweep = ?sweep, rows, "swept {rows} expired rows"),
-            Err(cause) => error!(sweep = ?sweep, "sweeping expired rows failed: {:#}", Chain(&cause)),
+        }
+        if rows > 0 {
+            info!(sweep = ?sweep, rows, "swept {rows} expired rows");
         }
     }
 }

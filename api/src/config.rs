@@ -28,6 +28,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Where and when the festival takes place.
     pub festival: Festival,
+    /// What announcements may be.
+    pub announcements: Announcements,
 }
 
 impl Default for Config {
@@ -42,6 +44,7 @@ impl Default for Config {
             passwords: Passwords::default(),
             sessions: Sessions::default(),
             festival: Festival::default(),
+            announcements: Announcements::default(),
         }
     }
 }
@@ -60,6 +63,8 @@ pub struct Limits {
     pub requests_in_flight_max: usize,
     /// Milliseconds until a request is given up with 503. 100 to 300,000.
     pub request_timeout_ms: u64,
+    /// Devices of one user that are pushed to; the oldest beyond are retired. 1 to 1,000.
+    pub devices_per_user_max: u32,
 }
 
 impl Default for Limits {
@@ -69,6 +74,7 @@ impl Default for Limits {
             import_bytes_max: 16 << 20,
             requests_in_flight_max: 1_024,
             request_timeout_ms: 15_000,
+            devices_per_user_max: 20,
         }
     }
 }
@@ -235,6 +241,33 @@ impl Default for Festival {
     }
 }
 
+/// `[api.announcements]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Announcements {
+    /// Characters of a title, in each language. 1 to 1,000. Too high: phones cut it.
+    pub title_chars_max: usize,
+    /// Characters of a text, in each language. 1 to 10,000. Push messages hold 4 KB, and an Arabic letter takes two
+    /// bytes: above 1,200 the end is only in the mail and in the app.
+    pub body_chars_max: usize,
+    /// Seconds until an announcement expires when nothing is said. 60 to 2,592,000. Too low: a phone that was off
+    /// never hears of it. Too high: it hears of what is long over.
+    pub ttl_secs_default: u64,
+    /// Seconds until an announcement expires at most. 60 to 31,536,000.
+    pub ttl_secs_max: u64,
+}
+
+impl Default for Announcements {
+    fn default() -> Self {
+        Self {
+            title_chars_max: 200,
+            body_chars_max: 2_000,
+            ttl_secs_default: 86_400,
+            ttl_secs_max: 2_592_000,
+        }
+    }
+}
+
 impl Config {
     /// Checks every field; never stops at the first fault.
     pub fn check(&self, faults: &mut Faults) {
@@ -260,6 +293,17 @@ impl Config {
             faults.range("sweep_interval_secs", self.sessions.sweep_interval_secs, 1..=86_400);
         });
         faults.section("festival", |faults| self.festival.check(faults));
+        faults.section("announcements", |faults| {
+            let rules = &self.announcements;
+            faults.range("title_chars_max", rules.title_chars_max, 1..=1_000);
+            faults.range("body_chars_max", rules.body_chars_max, 1..=10_000);
+            faults.range(
+                "ttl_secs_default",
+                rules.ttl_secs_default,
+                60..=rules.ttl_secs_max.clamp(60, 2_592_000),
+            );
+            faults.range("ttl_secs_max", rules.ttl_secs_max, 60..=31_536_000);
+        });
     }
 }
 
@@ -269,6 +313,7 @@ impl Limits {
         faults.range("import_bytes_max", self.import_bytes_max, 1 << 10..=256 << 20);
         faults.range("requests_in_flight_max", self.requests_in_flight_max, 1..=100_000);
         faults.range("request_timeout_ms", self.request_timeout_ms, 100..=300_000);
+        faults.range("devices_per_user_max", self.devices_per_user_max, 1..=1_000);
     }
 }
 

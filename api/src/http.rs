@@ -1,14 +1,19 @@
 //! The routes, one file a resource. `venues`, `categories`, `performers`, `events` and `schedule` are the programme;
 //! the others are people, their phones, and what is said to them.
 
+mod announcements;
+mod auth;
 mod categories;
+mod devices;
 mod edit;
 mod events;
 mod me;
 mod performers;
 mod problems;
+mod receipts;
 mod schedule;
 mod shown;
+mod users;
 mod venues;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +24,12 @@ use crate::config::Config;
 /// Every route of the API.
 pub(crate) fn routes(config: &Config) -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .merge(auth::routes())
         .merge(me::routes())
+        .merge(users::routes())
+        .merge(devices::routes())
+        .merge(announcements::routes())
+        .merge(receipts::routes())
         .merge(problems::routes())
         .merge(venues::routes())
         .merge(categories::routes())

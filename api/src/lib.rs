@@ -19,12 +19,16 @@ mod http;
 mod idempotency;
 pub mod import;
 mod limits;
+mod lockout;
 mod metrics;
 mod openapi;
 mod ops;
+mod passwords;
 mod router;
 mod schema;
 
 pub use app::{Deps, StartError, start};
 pub use config::Config;
 pub use openapi::openapi;
+pub use ops::users::{CreateUserError, NewAccount, create_users};
+pub use passwords::PasswordError;

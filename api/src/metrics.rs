@@ -14,7 +14,7 @@ pub(crate) const SHED: &str = "api_requests_shed_total";
 pub(crate) const IDEMPOTENCY: &str = "api_idempotency_total";
 /// Attempts to sign in, by `outcome`: `ok`, `wrong`, `locked`.
 pub(crate) const LOGINS: &str = "api_logins_total";
-/// Refresh tokens presented, by `outcome`: `rotated`, `reissued`, `reused`, `invalid`.
+/// Refresh tokens presented, by `outcome`: `rotated`, `reissued`, `reused`, `invalid`, `failed`.
 pub(crate) const REFRESHES: &str = "api_refreshes_total";
 /// Seconds that a password hash took, without the wait for its turn.
 pub(crate) const HASH_SECONDS: &str = "api_password_hash_seconds";
@@ -41,7 +41,7 @@ pub(crate) fn describe() {
     for outcome in ["ok", "wrong", "locked"] {
         counter!(LOGINS, "outcome" => outcome).absolute(0);
     }
-    for outcome in ["rotated", "reissued", "reused", "invalid"] {
+    for outcome in ["rotated", "reissued", "reused", "invalid", "failed"] {
         counter!(REFRESHES, "outcome" => outcome).absolute(0);
     }
 }

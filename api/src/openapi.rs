@@ -142,9 +142,16 @@ fn header_parameter(name: &str, required: Required, description: &str) -> RefOr<
     RefOr::T(parameter)
 }
 
-/// Adds a response per status that lists its codes; a handler's own words about the status come first.
+/// Gives every refusal the one shape, with its codes: those of `codes`, and those that the handler names in words.
 fn add_refusals(operation: &mut Operation, codes: &[Code]) {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for (status, response) in &operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        let Some(status) = status.parse().ok().filter(|status| *status >= 400) else { continue };
+        let words: Vec<&str> = response.description.split('`').collect();
+        let named = Code::ALL.iter().filter(|code| words.contains(&code.as_str()));
+        by_status.entry(status).or_default().extend(named);
+    }
     for code in codes {
         let listed = by_status.entry(code.status().as_u16()).or_default();
         if !listed.contains(code) {
@@ -152,12 +159,19 @@ fn add_refusals(operation: &mut Operation, codes: &[Code]) {
         }
     }
     for (status, codes) in by_status {
+        let Some(first) = codes.first() else { continue };
         let listed: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
-        let mut description = listed.join(", ");
-        if let Some(RefOr::T(own)) = operation.responses.responses.get(&status.to_string()) {
-            description = format!("{}; {description}", own.description);
-        }
-        operation.responses.responses.insert(status.to_string(), RefOr::T(refusal(description, codes[0])));
+        let own = match operation.responses.responses.get(&status.to_string()) {
+            Some(RefOr::T(own)) => own.description.clone(),
+            Some(RefOr::Ref(_)) | None => String::new(),
+        };
+        // a handler's own sentence about the status stays, unless it is nothing but codes
+        let description = if own.contains(' ') && !own.starts_with('`') {
+            format!("{own} ({})", listed.join(", "))
+        } else {
+            listed.join(", ")
+        };
+        operation.responses.responses.insert(status.to_string(), RefOr::T(refusal(description, *first)));
     }
 }
 

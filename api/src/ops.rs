@@ -1,6 +1,11 @@
-//! Operations: what is done between the begin and the commit of a write. They know no HTTP.
+//! The operations, one file each: what is done between the begin and the commit of a write. They know no HTTP.
 
+pub(crate) mod announcements;
 pub(crate) mod author;
+pub(crate) mod devices;
+pub(crate) mod receipts;
+pub(crate) mod sessions;
+pub(crate) mod users;
 pub(crate) mod write_category;
 pub(crate) mod write_event;
 pub(crate) mod write_performer;

@@ -32,13 +32,14 @@ const EXPOSED: [HeaderName; 9] = [
 ];
 
 /// Headers that pages may send.
-const ACCEPTED: [HeaderName; 7] = [
+const ACCEPTED: [HeaderName; 8] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     header::ACCEPT_LANGUAGE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-mutation-id"),
     HeaderName::from_static("x-request-id"),
 ];
 

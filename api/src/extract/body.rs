@@ -66,6 +66,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// # Errors
 /// [`Code::MalformedJson`] for what is not JSON, [`Code::InvalidBody`] with pointer and rule for another form.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        // a decoder would take an array for the fields of an object in their order
+        let rule = Rule::WrongType("an array, where an object is documented".to_owned());
+        return Err(ApiError::new(Code::InvalidBody).faults(vec![Fault { pointer: String::new(), rule }]));
+    }
     let mut decoder = serde_json::Deserializer::from_slice(bytes);
     let body = serde_path_to_error::deserialize(&mut decoder).map_err(|error| {
         let inner = error.inner();
@@ -182,7 +187,7 @@ mod tests {
             (r#"{"name":"x"} x"#, "malformed_json", "", ""),
             ("\u{0}", "malformed_json", "", ""),
             (r#"{"name":7}"#, "invalid_body", "/name", "wrong_type"),
-            (r"[]", "invalid_body", "/name", "wrong_type"),
+            (r#" ["x"]"#, "invalid_body", "", "wrong_type"),
             (r#"{"inner":[]}"#, "invalid_body", "/name", "required"),
             (r#"{"name":"x","nome":1}"#, "invalid_body", "/nome", "unknown_field"),
             (r#"{"name":"x","name":"y"}"#, "invalid_body", "/name", "duplicate"),

@@ -22,10 +22,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// The signed-in user.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct MeView {
+pub(crate) struct UserView {
     /// Their id.
     #[schema(value_type = i64, example = 1)]
-    id: UserId,
+    pub(crate) id: UserId,
     /// Their address.
     #[schema(example = "amina@example.com")]
     email: String,
@@ -40,7 +40,7 @@ pub(crate) struct MeView {
     language: domain::Language,
 }
 
-impl From<store::users::User> for MeView {
+impl From<store::users::User> for UserView {
     fn from(user: store::users::User) -> Self {
         let store::users::User { id, email, name, roles, language, .. } = user;
         Self { id, email, name, roles, language }
@@ -49,10 +49,10 @@ impl From<store::users::User> for MeView {
 
 /// Who is signed in.
 #[utoipa::path(get, path = "/api/v1/me", tag = "me", security(("bearer" = [])),
-    responses((status = 200, description = "The signed-in user", body = Envelope<MeView>)))]
+    responses((status = 200, description = "The signed-in user", body = Envelope<UserView>)))]
 async fn show(State(app): State<App>, Caller(principal): Caller) -> Result<Answer, ApiError> {
     let user = store::users::find(&app.store, principal.user_id).await?;
     let user = user.ok_or_else(|| ApiError::new(Code::TokenInvalid).detail("the account is gone"))?;
     let etag = ETag::of("user", user.id, user.version);
-    Ok(Answer::ok(&MeView::from(user))?.etag(&etag))
+    Ok(Answer::ok(&UserView::from(user))?.etag(&etag))
 }

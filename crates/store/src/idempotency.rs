@@ -1,7 +1,5 @@
 //! Idempotency keys: what was answered to a write, kept with its effect.
 
-use std::time::Duration;
-
 use domain::Timestamp;
 use sea_orm::{ConnectionTrait, Value};
 
@@ -98,25 +96,18 @@ pub async fn keep(
     Ok(())
 }
 
-/// Forgets keys that have expired, a page at a time; returns how many. Gives up after `budget`.
+/// Forgets keys that have expired, a page at a time; returns how many went in this page.
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn sweep(store: &Store, now: Timestamp, budget: Duration) -> Result<u64, StoreError> {
-    let started = tokio::time::Instant::now();
-    let mut swept = 0;
-    loop {
-        let mut tx = store.begin().await?;
-        let sql = "DELETE FROM idempotency_keys WHERE (principal, route, key) IN \
-                   (SELECT principal, route, key FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)";
-        let values = [Value::from(now.as_microsecond()), Value::from(SWEEP_ROWS)];
-        let done = tx.connection().execute_raw(statement(store.engine(), sql, values)).await?.rows_affected();
-        tx.commit().await?;
-        swept += done;
-        if done < SWEEP_ROWS.unsigned_abs() || started.elapsed() >= budget {
-            return Ok(swept);
-        }
-    }
+pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
+    let mut tx = store.begin().await?;
+    let sql = "DELETE FROM idempotency_keys WHERE (principal, route, key) IN \
+               (SELECT principal, route, key FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)";
+    let values = [Value::from(now.as_microsecond()), Value::from(SWEEP_ROWS)];
+    let done = tx.connection().execute_raw(statement(store.engine(), sql, values)).await?.rows_affected();
+    tx.commit().await?;
+    Ok(done)
 }
 
 fn key_of(slot: &Slot) -> [Value; 3] {

@@ -97,6 +97,17 @@ pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError>
     row.as_ref().map(read).transpose()
 }
 
+/// As [`find`], within a transaction.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_in(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM users WHERE id = $1");
+    let engine = tx.engine();
+    let row = tx.connection().query_one_raw(statement(engine, sql, [Value::from(id.0)])).await?;
+    row.as_ref().map(read).transpose()
+}
+
 /// The user with this address, and their password hash.
 ///
 /// # Errors
