@@ -24,16 +24,13 @@ use crate::schema::PageMeta;
 /// Longest id that is taken over from a client.
 const REQUEST_ID_LENGTH_MAX: usize = 64;
 
-/// The id of a request: the client's own `X-Request-Id` where it is printable and short, else a new one.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestId(pub(crate) String);
-
 /// What the frame remembers of a request while it runs.
 struct Seen {
     method: Method,
     route: String,
     uri: String,
     language: Language,
+    /// The client's own `X-Request-Id` where it is printable and short, else a new one.
     id: String,
     if_none_match: Option<Tags>,
 }
@@ -42,7 +39,6 @@ struct Seen {
 pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let seen = see(&app, &request);
-    request.extensions_mut().insert(RequestId(seen.id.clone()));
     request.extensions_mut().insert(seen.language);
     let mut response = next.run(request).await;
     let error = response.extensions_mut().remove::<ApiError>();

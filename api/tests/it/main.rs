@@ -1,9 +1,15 @@
 //! The API from outside: real requests, both engines.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod announcements;
+mod auth;
+mod bad_input;
+mod devices;
+mod document;
 mod events;
 mod festival;
 mod frame;
+mod idempotency;
 mod import;
 mod programme_refusals;
 mod schedule;

@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use service::Lifecycle;
 use service::token::TokenSigner;
+use sha2::{Digest, Sha256};
 use store::users::NewUser;
 use store::{Engine, Store};
 
@@ -43,13 +44,13 @@ pub(crate) struct TestApi {
     client: reqwest::Client,
     signer: TokenSigner,
     lifecycle: Lifecycle,
-    _database: Database,
+    database: Database,
 }
 
 /// What has to live as long as the test.
 enum Database {
-    File(#[expect(dead_code, reason = "it is removed when dropped")] tempfile::TempDir),
-    Server(#[expect(dead_code, reason = "it holds the database")] testkit::postgres::TestDatabase),
+    File(tempfile::TempDir),
+    Server(testkit::postgres::TestDatabase),
 }
 
 /// An answer, read whole.
@@ -131,7 +132,31 @@ impl TestApi {
         });
         let _ = rustls::crypto::ring::default_provider().install_default(); // the first test wins
         let client = reqwest::Client::builder().build().unwrap();
-        Self { url, store, clock, receipt_key, client, signer: signer(), lifecycle, _database: database }
+        Self { url, store, clock, receipt_key, client, signer: signer(), lifecycle, database }
+    }
+
+    /// The instant that the clock shows.
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A digest of everything in the database. SQLite: its file and its log, byte by byte. PostgreSQL: a dump.
+    pub(crate) fn digest(&self) -> Vec<u8> {
+        match &self.database {
+            Database::File(directory) => {
+                let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap_or_default();
+                Sha256::digest([read("munadi.db"), read("munadi.db-wal")].concat()).to_vec()
+            }
+            Database::Server(database) => {
+                let mut dump = std::process::Command::new("pg_dump");
+                let output = dump.args(["--data-only", &database.url]).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                let text = String::from_utf8(output.stdout).unwrap();
+                // newer versions put a random word into the dump
+                let lines = text.lines().filter(|line| !line.contains("restrict "));
+                Sha256::digest(lines.collect::<Vec<_>>().join("\n")).to_vec()
+            }
+        }
     }
 
     /// Makes a user and returns their id.

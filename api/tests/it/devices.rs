@@ -1,0 +1,90 @@
+//! Devices registered for push.
+
+use domain::{Role, UserId};
+use serde_json::{Value, json};
+use store::Engine;
+
+use crate::support::{TestApi, both_engines};
+
+both_engines!(
+    a_device_is_registered_replaced_and_removed_by_its_owner,
+    a_token_moves_with_its_phone_and_registration_revives_it,
+    the_oldest_devices_beyond_the_limit_are_retired,
+);
+
+fn form(installation: &str, token: &str) -> Value {
+    json!({ "installation_id": installation, "platform": "android", "token_kind": "fcm_token", "token": token,
+        "locale": "ar-EG", "app_version": "1.0" })
+}
+
+async fn a_device_is_registered_replaced_and_removed_by_its_owner(engine: Engine) {
+    let api = TestApi::start(engine).await;
+    let amina = api.token_of("amina", &[Role::Attendee]).await;
+    let omar = api.token_of("omar", &[Role::Attendee]).await;
+    let made = api.post("/api/v1/devices", Some(&amina), &form("installation-1", "token-00001")).await;
+    assert_eq!((&made.data(201)["state"], made.data(201).get("token")), (&json!("active"), None));
+    let (path, etag) = (made.header("location").to_owned(), made.header("etag").to_owned());
+
+    api.get(&path, Some(&omar)).await.refused(404, "not_found");
+    api.delete(&path, Some(&omar), "*").await.refused(404, "not_found");
+    let new = form("installation-1", "token-00002");
+    let replaced = api.put(&path, Some(&amina), &format!("W/{etag}"), &new).await;
+    assert_eq!(replaced.data(200)["id"], made.data(201)["id"]);
+    let stale = api.put(&path, Some(&amina), &etag, &new).await;
+    stale.refused(412, "precondition_failed");
+    assert_eq!((&stale.body["data"], stale.header("etag")), (replaced.data(200), replaced.header("etag")));
+    let another = api.put(&path, Some(&amina), "*", &form("installation-2", "token-00002")).await;
+    another.refused(422, "validation_failed");
+
+    assert_eq!(api.get("/api/v1/devices", Some(&amina)).await.data(200).as_array().unwrap().len(), 1);
+    api.delete(&path, Some(&amina), replaced.header("etag")).await.data(200);
+    api.get(&path, Some(&amina)).await.refused(404, "not_found");
+    api.delete(&path, Some(&amina), "*").await.refused(404, "not_found");
+}
+
+async fn a_token_moves_with_its_phone_and_registration_revives_it(engine: Engine) {
+    let api = TestApi::start(engine).await;
+    let amina = api.token_of("amina", &[Role::Attendee]).await;
+    let omar = api.token_of("omar", &[Role::Attendee]).await;
+    let first = api.post("/api/v1/devices", Some(&amina), &form("installation-1", "token-00001")).await;
+    let path = first.header("location").to_owned();
+    // the same phone after a restore: another installation, the same token
+    api.post("/api/v1/devices", Some(&omar), &form("installation-2", "token-00001")).await.data(201);
+    let moved = api.get(&path, Some(&amina)).await;
+    assert_eq!(
+        (&moved.data(200)["state"], &moved.data(200)["state_reason"]),
+        (&json!("retired"), &json!("token_moved"))
+    );
+    let again = api.post("/api/v1/devices", Some(&amina), &form("installation-1", "token-00003")).await;
+    assert_eq!(
+        (&again.data(200)["state"], &again.data(200)["state_reason"]),
+        (&json!("active"), &Value::Null)
+    );
+    // another person signs in on the same phone
+    api.post("/api/v1/devices", Some(&omar), &form("installation-1", "token-00003")).await.data(200);
+    api.get(&path, Some(&amina)).await.refused(404, "not_found");
+    api.get(&path, Some(&omar)).await.data(200);
+}
+
+async fn the_oldest_devices_beyond_the_limit_are_retired(engine: Engine) {
+    let api = TestApi::with(engine, |config| config.limits.devices_per_user_max = 2).await;
+    let user: UserId = api.user("amina", &[Role::Attendee]).await;
+    let token = api.token(user, &[Role::Attendee]);
+    for n in 1..=3 {
+        let form = form(&format!("installation-{n}"), &format!("token-0000{n}"));
+        api.post("/api/v1/devices", Some(&token), &form).await.data(201);
+    }
+    let first = api.get("/api/v1/devices?limit=2", Some(&token)).await;
+    let cursor = first.body["meta"]["next_cursor"].as_str().unwrap();
+    assert!(first.header("link").contains(cursor));
+    let rest = api.get(&format!("/api/v1/devices?cursor={cursor}"), Some(&token)).await;
+    let states: Vec<_> = [first.data(200), rest.data(200)]
+        .into_iter()
+        .flat_map(|page| page.as_array().unwrap().iter().map(|device| device["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(states, ["retired", "active", "active"]);
+    assert_eq!(rest.body["meta"], json!({ "next_cursor": null, "has_more": false }));
+    let other = api.token_of("omar", &[Role::Attendee]).await;
+    let stolen = api.get(&format!("/api/v1/devices?cursor={cursor}"), Some(&other)).await;
+    stolen.refused(400, "invalid_cursor");
+}
