@@ -148,11 +148,6 @@ impl Checks {
         }
     }
 
-    /// Whether nothing is wrong so far.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// # Errors
     /// [`Code::InvalidQuery`] with every fault, when there is one: for what stands in a query string.
     pub(crate) fn query(self) -> Result<(), ApiError> {

@@ -23,7 +23,7 @@ fn form(title: &str) -> Value {
 
 async fn post(api: &TestApi, token: &str, key: &str, body: &Value) -> Reply {
     let request = api.request(Method::POST, "/api/v1/announcements").bearer_auth(token);
-    send(request.header("idempotency-key", key).json(body)).await
+    send(request.header("idempotency-key", key).header("x-mutation-id", "m-1").json(body)).await
 }
 
 async fn changes(api: &TestApi) -> usize {
@@ -45,7 +45,7 @@ async fn a_repeated_write_gets_the_same_answer_and_has_one_effect(engine: Engine
     );
     post(&api, &token, "k-1", &form("Calm")).await.refused(422, "idempotency_key_reused");
     assert_eq!(changes(&api).await, 1);
-    assert_eq!(store::outbox::read(&api.store, 1).await.unwrap()[0].change.mutation.as_deref(), Some("k-1"));
+    assert_eq!(store::outbox::read(&api.store, 1).await.unwrap()[0].change.mutation.as_deref(), Some("m-1"));
 }
 
 async fn twenty_at_once_have_one_effect(engine: Engine) {

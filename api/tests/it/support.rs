@@ -152,8 +152,9 @@ impl TestApi {
                 let output = dump.args(["--data-only", &database.url]).output().unwrap();
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
                 let text = String::from_utf8(output.stdout).unwrap();
-                // newer versions put a random word into the dump
-                let lines = text.lines().filter(|line| !line.contains("restrict "));
+                // newer versions put a random word into the dump, and an insert that fails still takes a number
+                let told = |line: &&str| !line.contains("restrict ") && !line.contains("pg_catalog.setval");
+                let lines = text.lines().filter(told);
                 Sha256::digest(lines.collect::<Vec<_>>().join("\n")).to_vec()
             }
         }
