@@ -63,6 +63,9 @@ pub struct Embedded {
     /// Operations that wait for the disk before callers wait for a place. 1 to 100,000. Too low: writers are not
     /// grouped. Too high: memory while the disk is slow.
     pub waiting_max: usize,
+    /// Milliseconds to wait for another process to let go of the files. 0 to 60,000. Too low: a restart fails because
+    /// the process before is still ending. Too high: a second process by mistake is noticed late.
+    pub lock_wait_ms: u64,
     /// Bytes of the queues' journal below which it is not rewritten. 4 KiB to 1 GiB. Too low: it is rewritten all the
     /// time. Too high: it takes long to read at the start.
     pub compact_bytes: u64,
@@ -121,6 +124,7 @@ impl Default for Embedded {
             log_bytes_max: 1024 * 1024 * 1024,
             memory_entries: 4_096,
             waiting_max: 1_024,
+            lock_wait_ms: 2_000,
             compact_bytes: 16 * 1024 * 1024,
         }
     }
@@ -162,6 +166,7 @@ impl Config {
         faults.range("embedded.log_bytes_max", embedded.log_bytes_max, twice..=MIB * MIB);
         faults.range("embedded.memory_entries", embedded.memory_entries, 1..=1_000_000);
         faults.range("embedded.waiting_max", embedded.waiting_max, 1..=100_000);
+        faults.range("embedded.lock_wait_ms", embedded.lock_wait_ms, 0..=60_000);
         faults.range("embedded.compact_bytes", embedded.compact_bytes, 4_096..=1_024 * MIB);
         let redis = &self.redis;
         faults.range("redis.command_timeout_ms", redis.command_timeout_ms, 50..=60_000);
@@ -173,6 +178,10 @@ impl Config {
 
     pub(crate) fn retention_age(&self) -> Duration {
         Duration::from_secs(self.retention_seconds)
+    }
+
+    pub(crate) fn lock_wait(&self) -> Duration {
+        Duration::from_millis(self.embedded.lock_wait_ms)
     }
 
     pub(crate) fn poll(&self) -> Duration {
@@ -220,6 +229,7 @@ mod tests {
                 log_bytes_max: 1,
                 memory_entries: 0,
                 waiting_max: 0,
+                lock_wait_ms: 60_001,
                 compact_bytes: 1,
             },
             redis: Redis {
@@ -230,6 +240,6 @@ mod tests {
             },
         };
         let fields: Vec<&str> = config.check().into_iter().map(|(field, _)| field).collect();
-        assert_eq!(fields.len(), 18, "{fields:?}");
+        assert_eq!(fields.len(), 19, "{fields:?}");
     }
 }

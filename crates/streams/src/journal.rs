@@ -8,6 +8,9 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::StreamsError;
 
@@ -15,6 +18,8 @@ use crate::StreamsError;
 const MAGIC: [u8; 4] = [0xff, b'M', 0xfe, b'J'];
 /// Magic, length and checksum.
 const HEAD: usize = 12;
+/// Between two attempts to lock a directory.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// Appends one frame around `payload`.
 pub(crate) fn put_frame(out: &mut Vec<u8>, payload: &[u8]) {
@@ -71,20 +76,20 @@ fn frame_at(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     (checksum(*length, payload) == u32::from_le_bytes(*expected)).then_some(start..start + payload.len())
 }
 
-/// Takes the directory for this process; it is free again when the file is dropped or the process ends.
-pub(crate) fn lock(dir: &Path) -> Result<File, StreamsError> {
+/// Takes the directory for this process; it is free again when the file is dropped or the process ends. Blocks up to
+/// `wait` while another process has it: one that is ending needs a moment.
+pub(crate) fn lock(dir: &Path, wait: Duration) -> Result<File, StreamsError> {
+    let unavailable = |cause| StreamsError::unavailable("the directory of the streams", cause);
     let path = dir.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|cause| StreamsError::unavailable("the directory of the streams", cause))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StreamsError::Locked(dir.to_owned())),
-        Err(TryLockError::Error(cause)) => {
-            Err(StreamsError::unavailable("the directory of the streams", cause))
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unavailable)?;
+    let deadline = Instant::now() + wait;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
+            Err(TryLockError::WouldBlock) => return Err(StreamsError::Locked(dir.to_owned())),
+            Err(TryLockError::Error(cause)) => return Err(unavailable(cause)),
         }
     }
 }

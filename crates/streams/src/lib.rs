@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod journal;
 mod log;
+mod metrics;
 mod open;
 mod queue;
 mod redis;

@@ -11,14 +11,16 @@ mod redis;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::{counter, histogram};
 use bytes::Bytes;
 use domain::{Lane, PublicationId, Timestamp, Topic};
 use rand::Rng;
 use rand::distr::Alphanumeric;
+use tokio::time::Instant;
 
 pub(crate) use self::embedded::EmbeddedLog;
 pub(crate) use self::redis::RedisLog;
-use crate::{Config, StreamsError};
+use crate::{Config, StreamsError, metrics};
 
 /// Number of a partition, from 0.
 pub type Partition = u16;
@@ -175,6 +177,16 @@ impl ChangeLog {
         for publication in publications {
             self.check_size(publication)?;
         }
+        let started_at = Instant::now();
+        let result = self.append_batches(publications).await;
+        histogram!(metrics::APPEND_SECONDS).record(started_at.elapsed());
+        if result.is_err() {
+            counter!(metrics::APPEND_FAILURES).increment(1);
+        }
+        result
+    }
+
+    async fn append_batches(&self, publications: &[NewPublication]) -> Result<Vec<Position>, StreamsError> {
         let mut positions = Vec::with_capacity(publications.len());
         for batch in publications.chunks(self.batch_max) {
             positions.extend(match &self.backend {
@@ -225,10 +237,21 @@ impl ChangeLog {
         entries_max: usize,
         wait: Duration,
     ) -> Result<Vec<ReadBatch>, StreamsError> {
-        match &self.backend {
+        let batches = match &self.backend {
             Backend::Embedded(log) => log.read(cursors, entries_max, wait).await,
             Backend::Redis(log) => log.read(cursors, entries_max, wait).await,
+        }?;
+        for batch in &batches {
+            match batch {
+                ReadBatch::Entries(entries) => {
+                    counter!(metrics::READ_ENTRIES).increment(entries.len() as u64);
+                }
+                ReadBatch::Trimmed { .. } | ReadBatch::Reset { .. } => {
+                    counter!(metrics::READ_GAPS).increment(1);
+                }
+            }
         }
+        Ok(batches)
     }
 
     /// Whether the log can be reached, for health checks.

@@ -23,6 +23,7 @@ pub async fn open(
     data_dir: &Path,
     clock: Arc<dyn Clock>,
 ) -> Result<(ChangeLog, WorkQueue), StreamsError> {
+    crate::metrics::describe();
     if !config.url.is_empty() {
         let connection = Arc::new(Connection::open(config).await?);
         let log = RedisLog::new(Arc::clone(&connection), config);
@@ -47,7 +48,7 @@ fn open_files(
 ) -> Result<(EmbeddedLog, EmbeddedQueue), StreamsError> {
     std::fs::create_dir_all(dir)
         .map_err(|cause| StreamsError::unavailable("the directory of the streams", cause))?;
-    let lock = Arc::new(journal::lock(dir)?);
+    let lock = Arc::new(journal::lock(dir, config.lock_wait())?);
     let log = EmbeddedLog::open(config, &dir.join("log"), Arc::clone(&clock), Arc::clone(&lock))?;
     let queue = EmbeddedQueue::open(config, &dir.join("queues"), clock, lock)?;
     Ok((log, queue))

@@ -17,6 +17,7 @@ fn config() -> Config {
     config.embedded.segment_bytes = 4_096;
     config.embedded.compact_bytes = 4_096;
     config.embedded.memory_entries = 5;
+    config.embedded.lock_wait_ms = 50;
     config
 }
 
