@@ -106,12 +106,8 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<Announcement>, StoreError> {
     let (at, id) = after.map_or((i64::MAX, i64::MAX), |(at, id)| (at.as_microsecond(), id.0));
-    let sql = format!(
-        "SELECT {COLUMNS} FROM announcements WHERE (created_at, id) < ($1, $2) \
-         ORDER BY created_at DESC, id DESC LIMIT $3"
-    );
     let values = [Value::from(at), Value::from(id), Value::from(i64::from(limit))];
-    let rows = store.reader().query_all_raw(statement(store.engine(), sql, values)).await?;
+    let rows = store.reader().query_all_raw(statement(store.engine(), listing(), values)).await?;
     rows.iter().map(read).collect()
 }
 
@@ -125,6 +121,14 @@ pub async fn cancel(tx: &mut Tx, id: AnnouncementId, now: Timestamp) -> Result<(
     let values = [Value::from(now.as_microsecond()), Value::from(id.0)];
     tx.connection().execute_raw(statement(engine, sql, values)).await?;
     Ok(())
+}
+
+/// `$1`, `$2`: creation and id of the last one seen, `$3`: rows.
+pub(crate) fn listing() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM announcements WHERE (created_at, id) < ($1, $2) \
+         ORDER BY created_at DESC, id DESC LIMIT $3"
+    )
 }
 
 fn read(row: &QueryResult) -> Result<Announcement, StoreError> {

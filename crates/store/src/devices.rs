@@ -13,6 +13,10 @@ use crate::{Engine, Store, StoreError, Tx};
 const COLUMNS: &str = "id, user_id, installation_id, platform, channel, token_kind, locale, app_version, state, \
                        state_reason, registered_at, version";
 
+/// `$1`: channel, `$2`: token, `$3`: the installation that has it now.
+pub(crate) const TAKE_OVER: &str = "UPDATE devices SET state = 'retired', state_reason = 'token_moved', \
+    version = version + 1 WHERE channel = $1 AND token = $2 AND installation_id <> $3 AND state <> 'retired'";
+
 /// Declares an enum of words.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$one:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -154,14 +158,12 @@ pub struct Device {
 pub async fn register(tx: &mut Tx, new: &NewDevice, now: Timestamp) -> Result<(Device, bool), StoreError> {
     let engine = tx.engine();
     let channel = new.token_kind.channel();
-    let sql = "UPDATE devices SET state = 'retired', state_reason = 'token_moved', version = version + 1 \
-               WHERE channel = $1 AND token = $2 AND installation_id <> $3 AND state <> 'retired'";
     let values = [
         Value::from(channel.as_str()),
         Value::from(new.token.as_str()),
         Value::from(new.installation_id.as_str()),
     ];
-    tx.connection().execute_raw(statement(engine, sql, values)).await?;
+    tx.connection().execute_raw(statement(engine, TAKE_OVER, values)).await?;
     let sql = format!(
         "INSERT INTO devices (user_id, installation_id, platform, channel, token, token_kind, locale, app_version, \
          state, registered_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, 1) \
@@ -211,10 +213,9 @@ pub async fn list(
     after: Option<DeviceId>,
     limit: u32,
 ) -> Result<Vec<Device>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM devices WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3");
     let values =
         [Value::from(user_id.0), Value::from(after.map_or(0, |id| id.0)), Value::from(i64::from(limit))];
-    let rows = store.reader().query_all_raw(statement(store.engine(), sql, values)).await?;
+    let rows = store.reader().query_all_raw(statement(store.engine(), listing(), values)).await?;
     rows.iter().map(read).collect()
 }
 
@@ -254,6 +255,11 @@ pub async fn delete(tx: &mut Tx, id: DeviceId) -> Result<(), StoreError> {
     let sql = "DELETE FROM devices WHERE id = $1";
     tx.connection().execute_raw(statement(engine, sql, [Value::from(id.0)])).await?;
     Ok(())
+}
+
+/// `$1`: user, `$2`: last id seen, `$3`: rows.
+pub(crate) fn listing() -> String {
+    format!("SELECT {COLUMNS} FROM devices WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3")
 }
 
 fn read(row: &QueryResult) -> Result<Device, StoreError> {

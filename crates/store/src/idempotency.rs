@@ -9,6 +9,14 @@ use crate::{Engine, Store, StoreError, Tx};
 /// Most rows that one sweep removes in a transaction.
 const SWEEP_ROWS: i64 = 1_000;
 
+/// `$1`, `$2`, `$3`: whose key, for which route, which key.
+pub(crate) const FIND: &str = "SELECT fingerprint, response_json, expires_at FROM idempotency_keys \
+                               WHERE principal = $1 AND route = $2 AND key = $3";
+
+/// `$1`: now, `$2`: rows.
+pub(crate) const SWEEP: &str = "DELETE FROM idempotency_keys WHERE (principal, route, key) IN \
+    (SELECT principal, route, key FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)";
+
 /// Whose key it is, for which route, and which request it was sent with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
@@ -52,9 +60,7 @@ pub async fn claim(tx: &mut Tx, slot: &Slot, now: Timestamp) -> Result<Claim, St
             return Ok(Claim::Busy);
         }
     }
-    let sql = "SELECT fingerprint, response_json, expires_at FROM idempotency_keys \
-               WHERE principal = $1 AND route = $2 AND key = $3";
-    let Some(row) = tx.connection().query_one_raw(statement(engine, sql, key_of(slot))).await? else {
+    let Some(row) = tx.connection().query_one_raw(statement(engine, FIND, key_of(slot))).await? else {
         return Ok(Claim::Fresh);
     };
     if get::<i64>(&row, "expires_at")? <= now.as_microsecond() {
@@ -102,10 +108,8 @@ pub async fn keep(
 /// [`StoreError::Database`].
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
-    let sql = "DELETE FROM idempotency_keys WHERE (principal, route, key) IN \
-               (SELECT principal, route, key FROM idempotency_keys WHERE expires_at <= $1 LIMIT $2)";
     let values = [Value::from(now.as_microsecond()), Value::from(SWEEP_ROWS)];
-    let done = tx.connection().execute_raw(statement(store.engine(), sql, values)).await?.rows_affected();
+    let done = tx.connection().execute_raw(statement(store.engine(), SWEEP, values)).await?.rows_affected();
     tx.commit().await?;
     Ok(done)
 }

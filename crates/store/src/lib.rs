@@ -7,6 +7,8 @@
 mod binds;
 mod connection;
 mod error;
+#[cfg(test)]
+mod plans;
 mod sql;
 
 pub mod announcements;

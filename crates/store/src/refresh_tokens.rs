@@ -10,6 +10,10 @@ use crate::{Engine, Store, StoreError, Tx};
 /// Most rows that one sweep removes in a transaction.
 const SWEEP_ROWS: i64 = 1_000;
 
+/// `$1`: now, `$2`: rows.
+pub(crate) const SWEEP: &str = "DELETE FROM refresh_tokens WHERE hash IN \
+                                (SELECT hash FROM refresh_tokens WHERE expires_at <= $1 LIMIT $2)";
+
 /// SHA-256 of a refresh token.
 pub type TokenHash = [u8; 32];
 
@@ -113,9 +117,8 @@ pub async fn revoke_user(tx: &mut Tx, user_id: UserId, now: Timestamp) -> Result
 }
 
 async fn revoke_where(tx: &mut Tx, column: &str, value: Value, now: Timestamp) -> Result<u64, StoreError> {
-    let sql = format!("UPDATE refresh_tokens SET revoked_at = $1 WHERE {column} = $2 AND revoked_at IS NULL");
     let engine = tx.engine();
-    let statement = statement(engine, sql, [Value::from(now.as_microsecond()), value]);
+    let statement = statement(engine, revoking(column), [Value::from(now.as_microsecond()), value]);
     Ok(tx.connection().execute_raw(statement).await?.rows_affected())
 }
 
@@ -125,12 +128,15 @@ async fn revoke_where(tx: &mut Tx, column: &str, value: Value, now: Timestamp) -
 /// [`StoreError::Database`].
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
     let mut tx = store.begin().await?;
-    let sql = "DELETE FROM refresh_tokens WHERE hash IN \
-               (SELECT hash FROM refresh_tokens WHERE expires_at <= $1 LIMIT $2)";
     let values = [Value::from(now.as_microsecond()), Value::from(SWEEP_ROWS)];
-    let done = tx.connection().execute_raw(statement(store.engine(), sql, values)).await?.rows_affected();
+    let done = tx.connection().execute_raw(statement(store.engine(), SWEEP, values)).await?.rows_affected();
     tx.commit().await?;
     Ok(done)
+}
+
+/// `$1`: now, `$2`: what `column` holds.
+pub(crate) fn revoking(column: &str) -> String {
+    format!("UPDATE refresh_tokens SET revoked_at = $1 WHERE {column} = $2 AND revoked_at IS NULL")
 }
 
 fn to_hash(bytes: Vec<u8>) -> Result<TokenHash, StoreError> {

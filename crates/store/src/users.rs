@@ -92,8 +92,7 @@ pub async fn insert(tx: &mut Tx, users: &[NewUser], now: Timestamp) -> Result<Ve
 /// # Errors
 /// [`StoreError::Database`], [`StoreError::Corrupt`].
 pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM users WHERE id = $1");
-    let row = store.reader().query_one_raw(statement(store.engine(), sql, [Value::from(id.0)])).await?;
+    let row = store.reader().query_one_raw(statement(store.engine(), by_id(), [Value::from(id.0)])).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -102,9 +101,8 @@ pub async fn find(store: &Store, id: UserId) -> Result<Option<User>, StoreError>
 /// # Errors
 /// As [`find`].
 pub async fn find_in(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM users WHERE id = $1");
     let engine = tx.engine();
-    let row = tx.connection().query_one_raw(statement(engine, sql, [Value::from(id.0)])).await?;
+    let row = tx.connection().query_one_raw(statement(engine, by_id(), [Value::from(id.0)])).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -113,8 +111,8 @@ pub async fn find_in(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError
 /// # Errors
 /// As [`find`].
 pub async fn find_by_email(store: &Store, email: &str) -> Result<Option<(User, Option<String>)>, StoreError> {
-    let sql = format!("SELECT {COLUMNS}, password_hash FROM users WHERE email = $1");
-    let row = store.reader().query_one_raw(statement(store.engine(), sql, [Value::from(email)])).await?;
+    let row =
+        store.reader().query_one_raw(statement(store.engine(), by_email(), [Value::from(email)])).await?;
     row.map(|row| Ok((read(&row)?, get(&row, "password_hash")?))).transpose()
 }
 
@@ -145,6 +143,16 @@ pub async fn rehash(tx: &mut Tx, id: UserId, before: &str, after: &str) -> Resul
     let engine = tx.engine();
     tx.connection().execute_raw(statement(engine, sql, values)).await?;
     Ok(())
+}
+
+/// `$1`: id.
+pub(crate) fn by_id() -> String {
+    format!("SELECT {COLUMNS} FROM users WHERE id = $1")
+}
+
+/// `$1`: address.
+pub(crate) fn by_email() -> String {
+    format!("SELECT {COLUMNS}, password_hash FROM users WHERE email = $1")
 }
 
 fn read(row: &QueryResult) -> Result<User, StoreError> {
