@@ -7,13 +7,14 @@ mod decide;
 mod expand;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use domain::Change;
 use store::StoreError;
 use store::log_cursors::{self, LogCursor};
 use store::{deliveries, notifications};
-use streams::{Cursor, Entry, Epoch, ReadBatch, StreamsError};
+use streams::{Cursor, Epoch, ReadBatch, StreamsError};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -108,9 +109,9 @@ impl Reader {
         }
         cursors.retain(|partition, _| *partition < app.log.partitions());
         for partition in 0..app.log.partitions() {
-            if !cursors.contains_key(&partition) {
+            if let Entry::Vacant(place) = cursors.entry(partition) {
                 let state = app.log.state(partition).await?;
-                cursors.insert(partition, Cursor { partition, epoch: state.epoch, after: state.trimmed });
+                place.insert(Cursor { partition, epoch: state.epoch, after: state.trimmed });
             }
         }
         Ok(Self { cursors, unsaved: false, saved_at: Instant::now() })
@@ -173,7 +174,7 @@ impl Reader {
 }
 
 /// Decides about one entry. Whether it carried a change at all.
-async fn handle(app: &App, entry: &Entry) -> Result<bool, PlanError> {
+async fn handle(app: &App, entry: &streams::Entry) -> Result<bool, PlanError> {
     let Some(change) = &entry.publication.change else { return Ok(false) };
     let change: Change = match serde_json::from_slice(change) {
         Ok(change) => change,

@@ -7,6 +7,8 @@ mod begin;
 mod row;
 mod settle;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use domain::{
     Channel, DeliveryId, DeliveryState, DeviceId, Lane, Language, NotificationId, Timestamp, UserId,

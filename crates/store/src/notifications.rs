@@ -1,5 +1,7 @@
 //! Notifications, how far their planning has come, and their counts.
 
+use std::collections::BTreeMap;
+
 use domain::{
     AnnouncementId, Audience, Channel, DeliveryState, EventId, Lane, LocalizedText, NotificationId,
     NotificationKind, Timestamp, UserId,
@@ -67,6 +69,18 @@ pub struct Count {
 
 const COLUMNS: &str = "id, kind, lane, title_json, body_json, data_json, audience_json, event_id, \
     announcement_id, recipients, planned_after, planned_at, created_at, expires_at, cancelled_at";
+
+pub(crate) const COUNTS: &str = "SELECT channel, state, deliveries FROM notification_counts \
+     WHERE notification_id = $1 AND deliveries > 0 ORDER BY channel, state";
+
+/// Grouped by the caller: asked to group, SQLite would read the whole table in the order of its key.
+pub(crate) const COUNTED_SINCE: &str =
+    "SELECT notification_id, changed_at FROM notification_counts WHERE changed_at >= $1";
+
+pub(crate) const EMERGENCY_OPEN: &str = "SELECT n.id FROM notifications n WHERE n.lane = 'emergency' AND n.created_at > $1 \
+     AND n.expires_at > $2 AND n.cancelled_at IS NULL AND (n.planned_at IS NULL OR EXISTS (\
+     SELECT 1 FROM notification_counts c WHERE c.notification_id = n.id AND c.deliveries > 0 \
+     AND c.state IN ('queued', 'waiting', 'sending', 'unknown', 'accepted'))) LIMIT 1";
 
 /// Writes a notification unless it exists. Whether it was new.
 ///
@@ -172,9 +186,7 @@ pub async fn cancel(tx: &mut Tx, id: NotificationId, now: Timestamp) -> Result<(
 /// # Errors
 /// [`StoreError::Database`], [`StoreError::Corrupt`].
 pub async fn counts(store: &Store, id: NotificationId) -> Result<Vec<Count>, StoreError> {
-    let sql = "SELECT channel, state, deliveries FROM notification_counts \
-               WHERE notification_id = $1 AND deliveries > 0 ORDER BY channel, state";
-    let rows = store.reader().query_all_raw(statement(store.engine(), sql, [id.0.into()])).await?;
+    let rows = store.reader().query_all_raw(statement(store.engine(), COUNTS, [id.0.into()])).await?;
     rows.iter()
         .map(|row| {
             let deliveries: i64 = get(row, "deliveries")?;
@@ -195,12 +207,14 @@ pub async fn counted_since(
     store: &Store,
     since: Timestamp,
 ) -> Result<Vec<(NotificationId, Timestamp)>, StoreError> {
-    let sql = "SELECT notification_id, max(changed_at) AS changed_at FROM notification_counts \
-               WHERE changed_at >= $1 GROUP BY notification_id";
-    let rows = store.reader().query_all_raw(statement(store.engine(), sql, [at(since)])).await?;
-    rows.iter()
-        .map(|row| Ok((NotificationId(get(row, "notification_id")?), get_at(row, "changed_at")?)))
-        .collect()
+    let rows = store.reader().query_all_raw(statement(store.engine(), COUNTED_SINCE, [at(since)])).await?;
+    let mut newest: BTreeMap<NotificationId, Timestamp> = BTreeMap::new();
+    for row in &rows {
+        let changed_at = get_at(row, "changed_at")?;
+        let last = newest.entry(NotificationId(get(row, "notification_id")?)).or_insert(changed_at);
+        *last = changed_at.max(*last);
+    }
+    Ok(newest.into_iter().collect())
 }
 
 /// Whether an emergency made after `since` and not yet expired at `now` is still being planned, or has deliveries
@@ -209,11 +223,8 @@ pub async fn counted_since(
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn emergency_open(store: &Store, since: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
-    let sql = "SELECT n.id FROM notifications n WHERE n.lane = 'emergency' AND n.created_at > $1 \
-               AND n.expires_at > $2 AND n.cancelled_at IS NULL AND (n.planned_at IS NULL OR EXISTS (\
-               SELECT 1 FROM notification_counts c WHERE c.notification_id = n.id AND c.deliveries > 0 \
-               AND c.state IN ('queued', 'waiting', 'sending', 'unknown', 'accepted'))) LIMIT 1";
-    let row = store.reader().query_one_raw(statement(store.engine(), sql, [at(since), at(now)])).await?;
+    let row =
+        store.reader().query_one_raw(statement(store.engine(), EMERGENCY_OPEN, [at(since), at(now)])).await?;
     Ok(row.is_some())
 }
 

@@ -131,16 +131,16 @@ impl<'a> Page<'a> {
             attempts_max: self.rules.policy.attempts_max,
         };
         let mut tx = app.store.begin().await?;
-        let begun = deliveries::begin(&mut tx, begin).await?;
+        let recorded = deliveries::begin(&mut tx, begin).await?;
         tx.commit().await?; // recorded before bytes leave
-        metrics::moved(&begun.moves);
-        metrics::lost(self.worker.channel, begun.lost);
-        self.later.extend(begun.later);
-        if begun.sending.is_empty() {
+        metrics::moved(&recorded.moves);
+        metrics::lost(self.worker.channel, recorded.lost);
+        self.later.extend(recorded.later);
+        if recorded.sending.is_empty() {
             return Ok(());
         }
-        self.notifications.load(app, &begun.sending).await?;
-        let sending: Vec<(Sending, Arc<Notification>)> = begun
+        self.notifications.load(app, &recorded.sending).await?;
+        let sending: Vec<(Sending, Arc<Notification>)> = recorded
             .sending
             .into_iter()
             .map(|one| {

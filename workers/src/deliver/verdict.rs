@@ -54,11 +54,11 @@ mod tests {
     #[test]
     fn every_action_has_its_path() {
         let now: Timestamp = "2026-07-18T12:00:00Z".parse().unwrap();
-        let times = Times { now, expires_at: now + Duration::from_secs(600) };
+        let times = Times { now, expires_at: now + Duration::from_mins(10) };
         let policy = RetryPolicy {
             floor: Duration::from_secs(10),
             factor: 2.0,
-            ceiling: Duration::from_secs(60),
+            ceiling: Duration::from_mins(1),
             attempts_max: 3,
         };
         let paused_until = now + Duration::from_secs(99);

@@ -30,7 +30,7 @@ pub(super) fn decide(change: &Change, hours_max: u32) -> Decision {
             if last <= change.at {
                 return Decision::Nothing; // it is over, whatever was corrected about it
             }
-            let longest = change.at + Duration::from_secs(3_600) * hours_max;
+            let longest = change.at + Duration::from_hours(u64::from(hours_max));
             Decision::Notify(Box::new(about_event(change, event, kind, last.min(longest))))
         }
         ChangeKind::Announcement(announced) => Decision::Notify(Box::new(Notification {

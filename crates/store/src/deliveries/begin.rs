@@ -84,9 +84,9 @@ struct Facts {
 ///
 /// # Errors
 /// [`StoreError::Database`], [`StoreError::Corrupt`].
-pub async fn begin(tx: &mut Tx, begin: Begin<'_>) -> Result<Begun, StoreError> {
-    let mut rows = lock(tx, begin.ids).await?;
-    let mut facts = facts(tx, begin.ids).await?;
+pub async fn begin(tx: &mut Tx, rules: Begin<'_>) -> Result<Begun, StoreError> {
+    let mut rows = lock(tx, rules.ids).await?;
+    let mut facts = facts(tx, rules.ids).await?;
     let mut begun = Begun::default();
     let mut lost = Vec::new();
     let mut changed = Vec::new();
@@ -96,23 +96,23 @@ pub async fn begin(tx: &mut Tx, begin: Begin<'_>) -> Result<Begun, StoreError> {
             continue;
         }
         let Some(due) = row.next_attempt_at else { continue };
-        if due > begin.now {
+        if due > rules.now {
             begun.later.push((row.id, due));
             continue;
         }
         if facts.attempt_open {
             lost.push((row.id, row.attempts));
-            row.learn(EvidenceKind::NoVerdict, begin.now, begin.now);
+            row.learn(EvidenceKind::NoVerdict, rules.now, rules.now);
         }
-        if let Some(sending) = decide(row, facts, &begin) {
+        if let Some(sending) = decide(row, facts, &rules) {
             begun.sending.push(sending);
         }
         changed.push(row.clone());
     }
     begun.lost = u32::try_from(lost.len()).unwrap_or(u32::MAX);
-    note_lost(tx, &lost, &changed, begin.now).await?;
-    insert_attempts(tx, &begun.sending, begin.now).await?;
-    begun.moves = write(tx, &changed, begin.now).await?;
+    note_lost(tx, &lost, &changed, rules.now).await?;
+    insert_attempts(tx, &begun.sending, rules.now).await?;
+    begun.moves = write(tx, &changed, rules.now).await?;
     Ok(begun)
 }
 

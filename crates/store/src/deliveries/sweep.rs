@@ -8,6 +8,15 @@ use super::row::{lock, write};
 use crate::sql::{at, count, get, get_word, statement};
 use crate::{Store, StoreError, Tx};
 
+pub(super) const OVERDUE: &str =
+    "SELECT id FROM deliveries WHERE ended_at IS NULL AND expires_at < $1 ORDER BY expires_at LIMIT $2";
+
+pub(super) const CANCELLABLE: &str = "SELECT id FROM deliveries WHERE notification_id = $1 AND ended_at IS NULL \
+     AND state IN ('queued', 'waiting', 'unknown') LIMIT $2";
+
+pub(super) const ORPHANS: &str = "SELECT id, channel, lane FROM deliveries WHERE next_attempt_at < $1 \
+     ORDER BY next_attempt_at LIMIT $2";
+
 /// A delivery that is due and in no queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Orphan {
@@ -24,9 +33,7 @@ pub struct Orphan {
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn overdue(store: &Store, before: Timestamp, rows_max: u64) -> Result<Vec<DeliveryId>, StoreError> {
-    let sql =
-        "SELECT id FROM deliveries WHERE ended_at IS NULL AND expires_at < $1 ORDER BY expires_at LIMIT $2";
-    ids(store, sql, [at(before), count(rows_max)]).await
+    ids(store, OVERDUE, [at(before), count(rows_max)]).await
 }
 
 /// Ends deliveries whose deadline has passed, as `DeliveryState::at_deadline` says.
@@ -52,9 +59,7 @@ pub async fn cancellable(
     notification: NotificationId,
     rows_max: u64,
 ) -> Result<Vec<DeliveryId>, StoreError> {
-    let sql = "SELECT id FROM deliveries WHERE notification_id = $1 AND ended_at IS NULL \
-               AND state IN ('queued', 'waiting', 'unknown') LIMIT $2";
-    ids(store, sql, [notification.0.into(), count(rows_max)]).await
+    ids(store, CANCELLABLE, [notification.0.into(), count(rows_max)]).await
 }
 
 /// Withdraws deliveries that did not leave. One that is being sent at this moment is withdrawn when its attempt
@@ -80,10 +85,8 @@ pub async fn cancel(tx: &mut Tx, ids: &[DeliveryId], now: Timestamp) -> Result<V
 /// # Errors
 /// [`StoreError::Database`], [`StoreError::Corrupt`].
 pub async fn orphans(store: &Store, due_before: Timestamp, rows_max: u64) -> Result<Vec<Orphan>, StoreError> {
-    let sql = "SELECT id, channel, lane FROM deliveries WHERE next_attempt_at < $1 \
-               ORDER BY next_attempt_at LIMIT $2";
     let values = [at(due_before), count(rows_max)];
-    let rows = store.reader().query_all_raw(statement(store.engine(), sql, values)).await?;
+    let rows = store.reader().query_all_raw(statement(store.engine(), ORPHANS, values)).await?;
     rows.iter()
         .map(|row| {
             Ok(Orphan { id: id(row)?, channel: get_word(row, "channel")?, lane: get_word(row, "lane")? })

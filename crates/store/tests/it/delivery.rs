@@ -125,8 +125,7 @@ async fn in_state(store: &Store, about: &Notification, channel: Channel, state: 
 
 async fn begin(store: &Store, ids: &[DeliveryId], now: Timestamp, resend_unknown: bool) -> Begun {
     let mut tx = store.begin().await.unwrap();
-    let rules =
-        Begin { ids, now, busy_until: now + Duration::from_secs(60), resend_unknown, attempts_max: 3 };
+    let rules = Begin { ids, now, busy_until: now + Duration::from_mins(1), resend_unknown, attempts_max: 3 };
     let begun = deliveries::begin(&mut tx, rules).await.unwrap();
     tx.commit().await.unwrap();
     begun
@@ -158,7 +157,7 @@ async fn the_outbox_keeps_order_and_wakes_at_commit(store: Store) {
         outbox::append(&mut tx, &change(number)).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     tokio::time::timeout(Duration::from_secs(5), wakeups.wait(long)).await.expect("the commit wakes it");
     let waiting = outbox::read(&store, 2).await.unwrap();
     assert_eq!(waiting.iter().map(|one| &one.change).collect::<Vec<_>>(), [&change(1), &change(2)]);
@@ -186,7 +185,7 @@ async fn one_holder_at_a_time_and_the_fence_rises(store: Store) {
         tx.commit().await.unwrap();
         lease.map(|lease| lease.fence)
     }
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     assert_eq!(acquire(&store, "a", long).await, Some(1));
     assert_eq!(acquire(&store, "b", long).await, None);
     assert_eq!(acquire(&store, "a", long).await, Some(1), "the holder renews it");
@@ -225,6 +224,7 @@ async fn a_page_is_planned_once(store: Store) {
 }
 
 async fn an_attempt_is_recorded_before_and_settled_after(store: Store) {
+    use DeliveryState::{Accepted, Dead, Expired, Failed, Unknown, Waiting};
     let (about, ids) = planned(&store, Lane::Standard, 4).await;
     let begun = begin(&store, &ids, after(1), true).await;
     assert_eq!(begun.sending.len(), 8);
@@ -243,7 +243,6 @@ async fn an_attempt_is_recorded_before_and_settled_after(store: Store) {
     assert_counted(&store, &about, 8).await;
     let counts = notifications::counts(&store, about.id).await.unwrap();
     let of = |state| counts.iter().filter(|one| one.state == state).map(|one| one.deliveries).sum::<u64>();
-    use DeliveryState::{Accepted, Dead, Expired, Failed, Unknown, Waiting};
     assert_eq!([Accepted, Waiting, Unknown, Failed, Dead, Expired].map(of), [1, 1, 2, 2, 1, 1]);
     let early = begin(&store, &ids, after(50), true).await;
     assert!(early.sending.is_empty());
