@@ -106,13 +106,13 @@ impl FromStr for EventStatus {
 }
 
 /// `published, live or cancelled`; `nothing` for none.
-fn words(list: &[EventStatus]) -> String {
-    match list {
+fn words(statuses: &[EventStatus]) -> String {
+    match statuses {
         [] => "nothing".to_owned(),
         [only] => only.to_string(),
-        [before @ .., last] => {
-            let before: Vec<_> = before.iter().map(|status| status.as_str()).collect();
-            format!("{} or {last}", before.join(", "))
+        [others @ .., last] => {
+            let others: Vec<_> = others.iter().map(|status| status.as_str()).collect();
+            format!("{} or {last}", others.join(", "))
         }
     }
 }

@@ -117,7 +117,8 @@ async fn a_category_and_a_performer_too(store: Store) {
     let plan = performer_plan("Amr Diab");
     let changed = performers::update(&mut tx, amr.id, 1, &plan, at(1)).await.unwrap().unwrap();
     assert_eq!((changed.version, &changed.plan), (2, &plan));
-    assert_eq!(performers::lock(&mut tx, &[amr.id, PerformerId(99)]).await.unwrap(), [changed.clone()]);
+    let locked = performers::lock(&mut tx, &[amr.id, PerformerId(99)]).await.unwrap();
+    assert_eq!(locked, std::slice::from_ref(&changed));
     assert_eq!(performers::by_guids(&mut tx, &["p1".to_owned()]).await.unwrap(), [changed]);
     tx.commit().await.unwrap();
 
