@@ -7,7 +7,7 @@ mod condition;
 mod mutation;
 mod uri;
 
-pub(crate) use body::Json;
+pub(crate) use body::{Json, RawBody};
 pub(crate) use caller::{AddressOf, Admin, Announcer, Caller, Editor, MaybeCaller, Member};
 pub(crate) use condition::{IfMatch, Lang};
 pub(crate) use mutation::Mutation;

@@ -7,6 +7,7 @@ mod categories;
 mod devices;
 mod edit;
 mod events;
+mod import;
 mod me;
 mod performers;
 mod problems;
@@ -34,6 +35,7 @@ pub(crate) fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(venues::routes())
         .merge(categories::routes())
         .merge(performers::routes())
-        .merge(events::routes(config))
+        .merge(events::routes())
         .merge(schedule::routes())
+        .merge(import::routes(config))
 }

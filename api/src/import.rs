@@ -5,17 +5,18 @@
 //! changes exactly what is different, which everybody hears of. What is in the database and not in the file stays as
 //! it is, and so do the status, the capacity and the texts in the other language of what is in both.
 //!
-//! A file is taken as a whole or not at all: the first import of a file with a fault changes nothing and names every
-//! fault with its path.
+//! A file is taken as a whole or not at all: one with faults changes nothing, and each fault is named with its path.
 
 mod file;
 mod plan;
 mod write;
 
-use domain::{Clock, Conflict};
-use store::{Store, StoreError};
+use domain::{Clock, Conflict, Timestamp};
+use store::{Store, StoreError, Tx};
 
 pub use self::plan::Fault;
+use self::write::Run;
+use crate::ops::author::Author;
 
 /// How a file is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,12 +110,27 @@ pub async fn schedule(
     bytes: &[u8],
     options: Options,
 ) -> Result<ImportReport, ImportError> {
+    let mut tx = store.begin().await?;
+    let nobody = Author { actor: None, mutation: None };
+    let report = apply(&mut tx, &nobody, clock.now(), bytes, options).await?;
+    tx.commit().await?;
+    Ok(report)
+}
+
+/// The same as [`schedule`] in a transaction of the caller's, as the work of `author`.
+///
+/// # Errors
+/// [`ImportError`]; the transaction is to be dropped then.
+pub(crate) async fn apply(
+    tx: &mut Tx,
+    author: &Author,
+    now: Timestamp,
+    bytes: &[u8],
+    options: Options,
+) -> Result<ImportReport, ImportError> {
     if bytes.len() > options.bytes_max {
         return Err(ImportError::TooLarge { found: bytes.len(), permitted: options.bytes_max });
     }
     let programme = plan::read(file::parse(bytes)?)?;
-    let mut tx = store.begin().await?;
-    let report = write::programme(&mut tx, &programme, options, clock.now()).await?;
-    tx.commit().await?;
-    Ok(report)
+    Ok(write::programme(tx, Run { programme: &programme, author, options, now }).await?)
 }

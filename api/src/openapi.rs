@@ -61,7 +61,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_default();
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
         for (method, operation) in [
             (HttpMethod::Get, &mut item.get),
             (HttpMethod::Post, &mut item.post),
@@ -70,7 +70,7 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
             (HttpMethod::Delete, &mut item.delete),
         ] {
             if let Some(operation) = operation {
-                complete_operation(&method, operation);
+                complete_operation(&method, path, operation);
             }
         }
     }
@@ -82,10 +82,12 @@ errors are the same envelope and an RFC 9457 problem in one body, with a stable 
 `Accept-Language` (`ar`, `en`). Every write of a signed-in caller takes an `Idempotency-Key`; PUT, PATCH and DELETE \
 need `If-Match`. Lists are cursor pages. Rate limits are told in `RateLimit` and `RateLimit-Policy`.";
 
-fn complete_operation(method: &HttpMethod, operation: &mut Operation) {
+fn complete_operation(method: &HttpMethod, path: &str, operation: &mut Operation) {
     let signed_in = operation.security.as_ref().is_some_and(|needs| !needs.is_empty());
     let writes = !matches!(method, HttpMethod::Get);
-    let conditional = matches!(method, HttpMethod::Put | HttpMethod::Patch | HttpMethod::Delete);
+    // a thing has versions; what hangs on it (a star) is there or not
+    let conditional =
+        path.ends_with('}') && matches!(method, HttpMethod::Put | HttpMethod::Patch | HttpMethod::Delete);
     let mut codes = vec![Code::QuotaExceeded, Code::Internal, Code::Overloaded, Code::TimedOut];
     if signed_in {
         codes.extend([Code::TokenMissing, Code::TokenInvalid, Code::TokenExpired, Code::Forbidden]);

@@ -20,7 +20,7 @@ pub(crate) struct Json<T>(pub(crate) T);
 
 /// A body as it came, within the route's limit.
 #[derive(Debug, Clone)]
-struct RawBody(Bytes);
+pub(crate) struct RawBody(pub(crate) Bytes);
 
 impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = ApiError;

@@ -17,7 +17,6 @@ use super::shown::{Shape, Shown, WriteShape};
 use crate::answer::Answer;
 use crate::app::App;
 use crate::code::Code;
-use crate::config::Config;
 use crate::error::ApiError;
 use crate::etag::{ETag, Tags};
 use crate::extract::{IfMatch, Json, Lang, MaybeCaller, Member, Path, Query};
@@ -26,7 +25,7 @@ use crate::ops::write_event::{self, EventError};
 use crate::schema::{Envelope, PageEnvelope};
 
 /// The routes of this file.
-pub(crate) fn routes(_config: &Config) -> OpenApiRouter<App> {
+pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(show, replace, remove))
@@ -181,7 +180,7 @@ async fn star(
     event.filter(visible).ok_or_else(|| ApiError::new(Code::NotFound))?;
     let mut tx = app.store.begin().await?;
     let starred = stars::insert(&mut tx, principal.user_id, id, app.clock.now()).await;
-    starred.map_err(|error| gone(error))?;
+    starred.map_err(gone)?;
     tx.commit().await?;
     Answer::ok(&serde_json::json!({ "event_id": id, "starred": true }))
 }

@@ -2,6 +2,7 @@
 //! every tool adds its own.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde_path_to_error::Segment;
@@ -99,11 +100,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<File, ImportError> {
 fn path(path: &serde_path_to_error::Path) -> String {
     let mut text = "$".to_owned();
     for segment in path {
-        match segment {
-            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
-            Segment::Map { key } => text.push_str(&format!(".{key}")),
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
+        let written = match segment {
+            Segment::Seq { index } => write!(text, "[{index}]"),
+            Segment::Map { key } => write!(text, ".{key}"),
+            Segment::Enum { .. } | Segment::Unknown => Ok(()),
+        };
+        written.expect("writing to a text does not fail");
     }
     text
 }

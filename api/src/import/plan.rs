@@ -220,14 +220,11 @@ impl Reader {
 }
 
 fn slot(path: &str, item: &Item, note: &mut impl FnMut(&str, String)) -> Option<Slot> {
-    let starts_at: Option<Timestamp> = match item.date.parse() {
-        Ok(instant) => Some(instant),
-        Err(_) => {
-            let rule = format!("{:?} is not an RFC 3339 time with its offset", shortened(&item.date));
-            note(&format!("{path}.date"), rule);
-            None
-        }
-    };
+    let starts_at: Option<Timestamp> = item.date.parse().ok();
+    if starts_at.is_none() {
+        let rule = format!("{:?} is not an RFC 3339 time with its offset", shortened(&item.date));
+        note(&format!("{path}.date"), rule);
+    }
     let duration = duration(&item.duration);
     if duration.is_none() {
         let rule = format!("{:?} is not a duration of the form HH:MM", shortened(&item.duration));

@@ -16,8 +16,18 @@ use super::plan::{PlannedEvent, Programme, merged};
 use super::{Counts, ImportReport, Options};
 use crate::ops::author::Author;
 
-/// Nobody in particular: the import is not a person's request.
-const AUTHOR: Author = Author { actor: None, mutation: None };
+/// An import under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run<'a> {
+    /// What is imported.
+    pub(super) programme: &'a Programme,
+    /// Who imports.
+    pub(super) author: &'a Author,
+    /// How.
+    pub(super) options: Options,
+    /// When.
+    pub(super) now: Timestamp,
+}
 
 /// The ids behind the keys of the programme.
 struct Ids {
@@ -26,18 +36,14 @@ struct Ids {
     performers: HashMap<String, PerformerId>,
 }
 
-/// Writes `programme` and tells what was done.
-pub(super) async fn programme(
-    tx: &mut Tx,
-    programme: &Programme,
-    options: Options,
-    now: Timestamp,
-) -> Result<ImportReport, StoreError> {
-    let (venue_ids, venues) = write_venues(tx, programme, now).await?;
-    let (category_ids, categories) = write_categories(tx, programme, now).await?;
-    let (performer_ids, performers) = write_performers(tx, programme, now).await?;
+/// Writes the programme and tells what was done.
+pub(super) async fn programme(tx: &mut Tx, run: Run<'_>) -> Result<ImportReport, StoreError> {
+    let programme = run.programme;
+    let (venue_ids, venues) = write_venues(tx, run).await?;
+    let (category_ids, categories) = write_categories(tx, run).await?;
+    let (performer_ids, performers) = write_performers(tx, run).await?;
     let ids = Ids { venues: venue_ids, categories: category_ids, performers: performer_ids };
-    let (events, written) = write_events(tx, programme, &ids, options, now).await?;
+    let (events, written) = write_events(tx, run, &ids).await?;
     let bookings: Vec<_> = written.iter().map(Event::booking).collect();
     Ok(ImportReport {
         title: programme.title.clone(),
@@ -50,11 +56,8 @@ pub(super) async fn programme(
     })
 }
 
-async fn write_venues(
-    tx: &mut Tx,
-    programme: &Programme,
-    now: Timestamp,
-) -> Result<(HashMap<String, VenueId>, Counts), StoreError> {
+async fn write_venues(tx: &mut Tx, run: Run<'_>) -> Result<(HashMap<String, VenueId>, Counts), StoreError> {
+    let Run { programme, now, .. } = run;
     let guids: Vec<_> = programme.rooms.keys().cloned().collect();
     let found = venues::by_guids(tx, &guids).await?;
     let known: Vec<_> = found.iter().map(|venue| venue.id).collect();
@@ -76,7 +79,7 @@ async fn write_venues(
         };
         let venue = venues::insert(tx, Some(guid), &plan, now).await?;
         let kind = ChangeKind::Venue { venue: venue.snapshot(), deleted: false };
-        outbox::append(tx, &AUTHOR.change(now, kind)).await?;
+        outbox::append(tx, &run.author.change(run.now, kind)).await?;
         ids.insert(guid.clone(), venue.id);
         counts.new += 1;
     }
@@ -85,9 +88,9 @@ async fn write_venues(
 
 async fn write_categories(
     tx: &mut Tx,
-    programme: &Programme,
-    now: Timestamp,
+    run: Run<'_>,
 ) -> Result<(HashMap<String, CategoryId>, Counts), StoreError> {
+    let Run { programme, now, .. } = run;
     let slugs: Vec<_> = programme.tracks.keys().cloned().collect();
     let found = categories::by_slugs(tx, &slugs).await?;
     let mut counts = Counts { unchanged: found.len(), ..Counts::default() };
@@ -109,9 +112,9 @@ async fn write_categories(
 
 async fn write_performers(
     tx: &mut Tx,
-    programme: &Programme,
-    now: Timestamp,
+    run: Run<'_>,
 ) -> Result<(HashMap<String, PerformerId>, Counts), StoreError> {
+    let Run { programme, now, .. } = run;
     let guids: Vec<_> = programme.persons.keys().cloned().collect();
     let found = performers::by_guids(tx, &guids).await?;
     let known: Vec<_> = found.iter().map(|performer| performer.id).collect();
@@ -140,13 +143,8 @@ async fn write_performers(
     Ok((ids, counts))
 }
 
-async fn write_events(
-    tx: &mut Tx,
-    programme: &Programme,
-    ids: &Ids,
-    options: Options,
-    now: Timestamp,
-) -> Result<(Counts, Vec<Event>), StoreError> {
+async fn write_events(tx: &mut Tx, run: Run<'_>, ids: &Ids) -> Result<(Counts, Vec<Event>), StoreError> {
+    let Run { programme, options, now, .. } = run;
     let guids: Vec<_> = programme.events.iter().map(|event| event.guid.clone()).collect();
     let found = events::lock_by_guids(tx, &guids).await?;
     let found: HashMap<_, _> = found.into_iter().map(|event| (event.guid.clone(), event)).collect();
@@ -178,7 +176,7 @@ async fn write_events(
         all.push(id);
     }
     let written = events::by_ids(tx, &all).await?;
-    tell(tx, &written, &touched, now).await?;
+    tell(tx, run, &written, &touched).await?;
     Ok((counts, written))
 }
 
@@ -202,9 +200,9 @@ fn plan_of(planned: &PlannedEvent, programme: &Programme, ids: &Ids, before: Opt
 /// One change in the outbox per event that is new or changed, in the order of the file.
 async fn tell(
     tx: &mut Tx,
+    run: Run<'_>,
     written: &[Event],
     touched: &HashMap<EventId, Option<&Event>>,
-    now: Timestamp,
 ) -> Result<(), StoreError> {
     for event in written {
         let Some(before) = touched.get(&event.id) else { continue };
@@ -215,7 +213,7 @@ async fn tell(
             previous: before.map(|before| Box::new(before.snapshot())),
             aspects,
         };
-        outbox::append(tx, &AUTHOR.change(now, kind)).await?;
+        outbox::append(tx, &run.author.change(run.now, kind)).await?;
     }
     Ok(())
 }

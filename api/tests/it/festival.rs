@@ -44,7 +44,7 @@ impl Festival {
         let beach = make("/api/v1/venues", json!({"name": "Beach"})).await;
         let category = make("/api/v1/categories", json!({"slug": "concert", "name": "Concert"})).await;
         let performer = make("/api/v1/performers", json!({"name": "Cairokee"})).await;
-        let festival = Self { organizer, attendee, main, beach, category, performer, api };
+        let festival = Self { api, organizer, attendee, main, beach, category, performer };
         festival.changes().await;
         festival
     }

@@ -6,7 +6,7 @@ use store::Engine;
 use store::events::{Event, EventFilter};
 
 use crate::festival::Festival;
-use crate::support::both_engines;
+use crate::support::{TestApi, both_engines};
 
 both_engines!(
     a_file_is_imported_completely_and_again_without_effect,
@@ -14,6 +14,7 @@ both_engines!(
     what_organizers_decided_stays,
     a_file_with_a_fault_changes_nothing,
     conflicts_within_a_file_are_reported,
+    a_file_is_imported_over_http_by_organizers,
     the_real_file_is_imported_completely,
 );
 
@@ -128,16 +129,48 @@ async fn what_organizers_decided_stays(engine: Engine) {
     assert_eq!(now.plan.title.ar.as_deref(), Some("الافتتاح"));
 }
 
+/// The first event of the good file.
+fn event(file: &mut Value) -> &mut Value {
+    file.pointer_mut("/schedule/conference/days/0/rooms/Main stage/0").unwrap()
+}
+
 /// A change to the good file, and where the fault is named.
 type Row = (&'static str, fn(&mut Value), &'static str);
 
 async fn a_file_with_a_fault_changes_nothing(engine: Engine) {
     let festival = Festival::start(engine).await;
-    const EVENT: &str = "/schedule/conference/days/0/rooms/Main stage/0";
-    fn event(file: &mut Value) -> &mut Value {
-        file.pointer_mut(EVENT).unwrap()
+    for (name, spoil, named) in rows() {
+        let mut file = fixture();
+        spoil(&mut file);
+        let error = try_import(&festival, &file, OPTIONS).await.unwrap_err();
+        assert!(matches!(error, ImportError::Faults(_)), "{name}: {error}");
+        assert!(error.to_string().contains(named), "{name}: {error}");
     }
-    let rows: [Row; 17] = [
+    let raw = async |bytes: &[u8]| {
+        import::schedule(&festival.api.store, &*festival.api.clock, bytes, OPTIONS).await.unwrap_err()
+    };
+    for bytes in [&b""[..], b"<schedule/>", b"{\"schedule\": {", b"\xff\xfe\x00", b"{} {}"] {
+        let error = raw(bytes).await;
+        assert!(matches!(error, ImportError::NotJson(_) | ImportError::Faults(_)), "{error}");
+    }
+    let small = Options { bytes_max: 100, ..OPTIONS };
+    let error = try_import(&festival, &fixture(), small).await.unwrap_err();
+    assert!(matches!(error, ImportError::TooLarge { permitted: 100, .. }), "{error}");
+
+    // every fault is named, not only the first
+    let mut file = fixture();
+    event(&mut file)["title"] = "".into();
+    event(&mut file)["duration"] = "x".into();
+    let Err(ImportError::Faults(faults)) = try_import(&festival, &file, OPTIONS).await else { panic!() };
+    assert_eq!(faults.len(), 2);
+
+    assert_eq!(all(&festival).await, []);
+    assert_eq!(store::venues::list(&festival.api.store, None, 10).await.unwrap().len(), 2);
+    assert_eq!(festival.told().await, [] as [&str; 0]);
+}
+
+fn rows() -> [Row; 17] {
+    [
         ("no date", |file| drop(event(file).as_object_mut().unwrap().remove("date")), "missing field `date`"),
         (
             "bad date",
@@ -183,35 +216,7 @@ async fn a_file_with_a_fault_changes_nothing(engine: Engine) {
             |file| file["schedule"]["conference"]["days"] = Value::Null,
             "conference.days: invalid type",
         ),
-    ];
-    for (name, spoil, named) in rows {
-        let mut file = fixture();
-        spoil(&mut file);
-        let error = try_import(&festival, &file, OPTIONS).await.unwrap_err();
-        assert!(matches!(error, ImportError::Faults(_)), "{name}: {error}");
-        assert!(error.to_string().contains(named), "{name}: {error}");
-    }
-    let raw = async |bytes: &[u8]| {
-        import::schedule(&festival.api.store, &*festival.api.clock, bytes, OPTIONS).await.unwrap_err()
-    };
-    for bytes in [&b""[..], b"<schedule/>", b"{\"schedule\": {", b"\xff\xfe\x00", b"{} {}"] {
-        let error = raw(bytes).await;
-        assert!(matches!(error, ImportError::NotJson(_) | ImportError::Faults(_)), "{error}");
-    }
-    let small = Options { bytes_max: 100, ..OPTIONS };
-    let error = try_import(&festival, &fixture(), small).await.unwrap_err();
-    assert!(matches!(error, ImportError::TooLarge { permitted: 100, .. }), "{error}");
-
-    // every fault is named, not only the first
-    let mut file = fixture();
-    event(&mut file)["title"] = "".into();
-    event(&mut file)["duration"] = "x".into();
-    let Err(ImportError::Faults(faults)) = try_import(&festival, &file, OPTIONS).await else { panic!() };
-    assert_eq!(faults.len(), 2);
-
-    assert_eq!(all(&festival).await, []);
-    assert_eq!(store::venues::list(&festival.api.store, None, 10).await.unwrap().len(), 2);
-    assert_eq!(festival.told().await, [] as [&str; 0]);
+    ]
 }
 
 async fn conflicts_within_a_file_are_reported(engine: Engine) {
@@ -223,6 +228,27 @@ async fn conflicts_within_a_file_are_reported(engine: Engine) {
     assert_eq!(report.events, counts(4, 0, 0));
     let [only] = &report.conflicts[..] else { panic!("{:?}", report.conflicts) };
     assert_eq!((only.rule, only.minutes), (domain::ConflictRule::VenueOverlap, 30));
+}
+
+async fn a_file_is_imported_over_http_by_organizers(engine: Engine) {
+    let api = TestApi::with(engine, |config| {
+        config.limits.body_bytes_max = 1_024; // the file is larger
+        config.limits.import_bytes_max = 8_192;
+    });
+    let festival = Festival::of(api.await).await;
+    let path = "/api/v1/schedule/import";
+    let organizer = Some(festival.organizer.as_str());
+    festival.api.post(path, Some(&festival.attendee), &fixture()).await.refused(403, "forbidden");
+    let tried = festival.api.post(&format!("{path}?dry_run=true"), organizer, &fixture()).await;
+    assert_eq!(tried.data(200)["events"], json!({"new": 4, "changed": 0, "unchanged": 0}));
+    assert_eq!(all(&festival).await, []);
+    festival.api.post(path, organizer, &json!({"schedule": {}})).await.refused(422, "invalid_body");
+    festival.api.post(path, organizer, &json!("x".repeat(9_000))).await.refused(413, "body_too_large");
+    let done = festival.api.post(path, organizer, &fixture()).await;
+    assert_eq!(done.data(200)["events"]["new"], 4);
+    assert_eq!(festival.changes().await[0].actor.map(|actor| actor.0), Some(1));
+    let again = festival.api.post(path, organizer, &fixture()).await;
+    assert_eq!(again.data(200)["events"]["unchanged"], 4);
 }
 
 /// Goal: every event of a real festival arrives. `MUNADI_SCHEDULE` names its file; without it there is none to read.
