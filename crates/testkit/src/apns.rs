@@ -289,35 +289,29 @@ impl State {
         };
         let id = push.headers.get("apns-id").cloned();
         push.apns_id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        match self.check(&mut inner, link, &head.headers, &body.to_bytes(), &mut push) {
-            Err((status, reason)) => {
-                reason.clone_into(&mut push.outcome);
-                inner.received.push(push);
-                Step::Answer(refusal(status, reason, None))
-            }
-            Ok(()) => {
-                link.proven.store(true, Ordering::SeqCst);
-                let script = inner.scripts.next(token, now);
-                play(&mut inner, link, push, &script)
-            }
+        let checked = self.authenticate(&mut inner, link, &head.headers).and_then(|provider_token| {
+            push.provider_token = provider_token;
+            check::headers(&head.headers, &self.account)?;
+            push.payload = check::body(&push.token, &body.to_bytes())?;
+            Ok(())
+        });
+        if let Err((status, reason)) = checked {
+            reason.clone_into(&mut push.outcome);
+            inner.received.push(push);
+            return Step::Answer(refusal(status, reason, None));
         }
+        link.proven.store(true, Ordering::SeqCst);
+        let script = inner.scripts.next(token, now);
+        play(&mut inner, link, push, &script)
     }
 
-    fn check(
-        &self,
-        inner: &mut Inner,
-        link: &Link,
-        headers: &HeaderMap,
-        body: &[u8],
-        push: &mut ReceivedPush,
-    ) -> Result<(), Refusal> {
+    /// Checks the provider token, by itself and as one of the connection's.
+    fn authenticate(&self, inner: &mut Inner, link: &Link, headers: &HeaderMap) -> Result<String, Refusal> {
         let now = self.options.clock.now();
-        push.provider_token = inner.verified.check(headers, &self.account, &self.key, now)?;
+        let token = inner.verified.check(headers, &self.account, &self.key, now)?;
         let mut session = link.session.lock().expect("no holder of this lock panics");
-        session.check(push.provider_token.clone(), now)?;
-        check::headers(headers, &self.account)?;
-        push.payload = check::body(&push.token, body)?;
-        Ok(())
+        session.check(token.clone(), now)?;
+        Ok(token)
     }
 }
 

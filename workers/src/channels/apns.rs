@@ -18,7 +18,7 @@ use secrecy::ExposeSecret as _;
 use crate::gateway::{Gateway, Outcome, Outgoing, Verdict};
 
 use super::{GatewayError, tls};
-use answer::{Judgement, Refusal, Remedy};
+use answer::{Refusal, Remedy};
 pub use config::Config;
 use connection::{Lease, Settings};
 use token::{Renewal, Renewed, TokenSource};
@@ -44,6 +44,13 @@ pub struct Apns {
 struct Saved {
     renewed: bool,
     reconnected: bool,
+}
+
+/// What one request travels with.
+struct Route<'a> {
+    lane: &'a connection::Lane,
+    lease: Lease,
+    token: String,
 }
 
 /// How one request ended.
@@ -93,19 +100,11 @@ impl Apns {
             Ok(Err(_)) => return Round::Done(Outcome::refused(Action::FixConfig, "client_setup")),
             Err(_) => return Round::Done(Outcome::refused(Action::Retry, "no_free_stream")),
         };
-        let token = self.tokens.token(self.clock.now());
-        let sent = self.post(&lease, push, &token).await;
-        match sent {
-            Ok(answer) => {
-                // any answer but one about the token means that the token was taken
-                if answer.status != 403 {
-                    lease.prove();
-                }
-                let judgement = answer::judge(answer.status, &answer.refusal, message.registered_at);
-                self.settle(message, &lease, &token, answer, judgement, saved)
-            }
+        let route = Route { lane, lease, token: self.tokens.token(self.clock.now()) };
+        match self.post(&route, push).await {
+            Ok(answer) => self.settle(message, &route, answer, saved),
             Err(cause) => {
-                lane.retire(&lease);
+                lane.retire(&route.lease);
                 if cause.is_connect() && !saved.reconnected {
                     saved.reconnected = true; // nothing has left: the connection had ended unnoticed
                     return Round::Again;
@@ -116,29 +115,25 @@ impl Apns {
     }
 
     /// Decides on an answer: one of the remedies, or the outcome.
-    fn settle(
-        &self,
-        message: &Outgoing,
-        lease: &Lease,
-        token: &str,
-        answer: Answer,
-        judgement: Judgement,
-        saved: &mut Saved,
-    ) -> Round {
-        let lane = &self.lanes[message.lane as usize];
+    fn settle(&self, message: &Outgoing, route: &Route<'_>, answer: Answer, saved: &mut Saved) -> Round {
+        // any answer of APNs itself but one about the token means that the token was taken
+        if answer.status != 403 && answer.status < 500 {
+            route.lease.prove();
+        }
+        let judgement = answer::judge(answer.status, &answer.refusal, message.registered_at);
         match judgement.remedy {
             Remedy::RenewToken
-                if !saved.renewed && self.tokens.renew(token, self.clock.now()) == Renewed::Yes =>
+                if !saved.renewed && self.tokens.renew(&route.token, self.clock.now()) == Renewed::Yes =>
             {
                 saved.renewed = true;
                 return Round::Again;
             }
             Remedy::Reconnect if !saved.reconnected => {
-                lane.retire(lease);
+                route.lane.retire(&route.lease);
                 saved.reconnected = true;
                 return Round::Again;
             }
-            Remedy::Retire => lane.retire(lease),
+            Remedy::Retire => route.lane.retire(&route.lease),
             _ => {}
         }
         // Apple wants a quarter of an hour after an error of its own; an evacuation cannot wait for that
@@ -154,11 +149,15 @@ impl Apns {
         })
     }
 
-    async fn post(&self, lease: &Lease, push: &Push, token: &str) -> Result<Answer, reqwest::Error> {
-        let mut bearer = HeaderValue::from_str(&format!("bearer {token}")).expect("a JWT is ASCII");
+    async fn post(&self, route: &Route<'_>, push: &Push) -> Result<Answer, reqwest::Error> {
+        let mut bearer = HeaderValue::from_str(&format!("bearer {}", route.token)).expect("a JWT is ASCII");
         bearer.set_sensitive(true); // also keeps it out of the header compression's table
-        let request =
-            lease.client().post(&push.url).headers(push.headers.clone()).header("authorization", bearer);
+        let request = route
+            .lease
+            .client()
+            .post(&push.url)
+            .headers(push.headers.clone())
+            .header("authorization", bearer);
         let response = request.body(push.payload.clone()).send().await?;
         let status = response.status().as_u16();
         let id = header(response.headers(), "apns-id");

@@ -97,12 +97,11 @@ impl Email {
         sent: Result<Option<String>, Failure>,
     ) -> Result<Option<String>, Failure> {
         let in_step = match &sent {
-            Ok(_) => true,
+            Ok(_) | Err(Failure { cause: Cause::Unsupported, .. }) => true,
             Err(Failure { cause: Cause::Reply(reply), phase }) if (400..600).contains(&reply.code) => {
                 // after the final dot the conversation is at its beginning anyway
                 reply.code != 421 && (*phase == Phase::Final || self.relay.reset(&mut session).await)
             }
-            Err(Failure { cause: Cause::Unsupported, .. }) => true,
             Err(_) => false,
         };
         if in_step && session.mails() >= self.mails_max {

@@ -33,10 +33,10 @@ impl Stage {
             from: "مهرجان العلمين <news@festival.example>".to_owned(),
             emergency_from: "Safety <safety@alert.festival.example>".to_owned(),
             envelope_from: "bounces@festival.example".to_owned(),
-            command_timeout_ms: 2_000,
-            connect_timeout_ms: 2_000,
-            content_timeout_ms: 200,
-            final_timeout_ms: 300,
+            command_timeout_ms: 10_000,
+            connect_timeout_ms: 10_000,
+            content_timeout_ms: 1_000,
+            final_timeout_ms: 1_000,
             connections_per_lane: 2,
             ..Config::default()
         };
@@ -228,14 +228,15 @@ async fn every_way_of_encrypting_and_logging_in_works() {
 
 #[tokio::test]
 async fn a_relay_that_does_not_fit_the_configuration_pauses_the_lane() {
-    let foreign = tempfile::tempdir().unwrap();
-    let foreign = Ca::generate().write(foreign.path()).map(|path| (path, foreign)).unwrap();
-    let rows: [(&str, Box<dyn FnOnce(&mut SmtpOptions, &mut Config)>); 6] = [
+    type Change = Box<dyn FnOnce(&mut SmtpOptions, &mut Config)>;
+    let folder = tempfile::tempdir().unwrap();
+    let foreign = Ca::generate().write(folder.path()).unwrap();
+    let rows: [(&str, Change); 6] = [
         ("login_refused", Box::new(|_, config| config.password = Some(SecretString::from("wrong")))),
         ("relay_refused", Box::new(|options, _| options.banner = "554 5.7.1 no service for you".to_owned())),
         ("relay_lacks_extension", Box::new(|options, _| options.relay = Relay::Plain)),
         ("relay_lacks_extension", Box::new(|options, _| options.mechanisms = "CRAM-MD5".to_owned())),
-        ("untrusted", Box::new(|_, config| config.ca_file = Some(foreign.0.clone()))),
+        ("untrusted", Box::new(move |_, config| config.ca_file = Some(foreign))),
         (
             "relay_refused",
             Box::new(|_, config| config.envelope_from = "forbidden@festival.example".to_owned()),

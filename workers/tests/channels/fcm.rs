@@ -31,7 +31,8 @@ impl Stage {
     async fn with(change: impl FnOnce(&mut FcmOptions, &mut Config), prepare: impl FnOnce(&StandIn)) -> Self {
         let clock = clock();
         let mut options = FcmOptions { clock: clock.clone(), ..FcmOptions::default() };
-        let mut config = Config { request_timeout_ms: 500, token_retry_max_ms: 2_000, ..Config::default() };
+        let mut config =
+            Config { request_timeout_ms: 20_000, token_retry_max_ms: 2_000, ..Config::default() };
         change(&mut options, &mut config);
         let ca = Ca::generate();
         let folder = tempfile::tempdir().unwrap();
@@ -55,7 +56,7 @@ impl Stage {
 /// Every row of the answer table, in one go over one stand-in.
 #[tokio::test]
 async fn every_answer_becomes_its_action() {
-    let stage = Stage::new().await;
+    let stage = Stage::with(|_, config| config.request_timeout_ms = 2_000, |_| {}).await;
     let refuse = |status, word, code| Script::Refuse(status, word, code, None);
     let rows = [
         (Script::Ok, "accepted", "accepted"),
@@ -159,7 +160,7 @@ async fn a_refused_account_is_a_matter_of_configuration_and_recovers() {
     assert!(!outcome.bytes_left);
     wait_until("the third try", || stage.stand_in.token_requests() == 3).await;
     let mut outcome = stage.push("device").await;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while word(&outcome) != "accepted" && tokio::time::Instant::now() < deadline {
         tokio::task::yield_now().await;
         outcome = stage.push("device").await;
@@ -210,7 +211,6 @@ async fn the_pace_and_the_streams_are_bounded() {
         options.latency = Duration::from_millis(5);
         config.streams_per_lane = 10;
         config.bulk_per_second = 100;
-        config.request_timeout_ms = 5_000;
     };
     let stage = Stage::with(change, |_| {}).await;
     let started = tokio::time::Instant::now();

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
-/// Apple's limit of a payload, except for VoIP.
+/// Apple's limit of a payload, except for calls (`voip`).
 const PAYLOAD_BYTES_MAX: usize = 4_096;
 /// The oldest provider token that is taken.
 const TOKEN_AGE_MAX: Duration = Duration::from_hours(1);
@@ -169,7 +169,7 @@ pub(super) fn body(token: &str, payload: &[u8]) -> Result<serde_json::Value, Ref
     if token.is_empty() {
         return Err((400, "MissingDeviceToken"));
     }
-    if token.len() % 2 != 0 || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !token.len().is_multiple_of(2) || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err((400, "BadDeviceToken"));
     }
     serde_json::from_slice(payload).map_err(|_| (400, "PayloadEmpty"))

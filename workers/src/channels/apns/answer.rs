@@ -116,11 +116,10 @@ fn is_registered_again(refusal: &Refusal, registered_at: Option<Timestamp>) -> b
 /// What an unknown reason means, by its status.
 fn by_class(status: u16) -> Action {
     match status {
-        401 | 403 => Action::FixConfig,
+        // with a redirect or an informational status as an answer, this is not APNs
+        0..=399 | 401 | 403 => Action::FixConfig,
         410 => Action::DropTarget,
         408 | 429 | 500..=599 => Action::Retry,
-        // a redirect or an informational status as an answer: this is not APNs
-        0..=399 => Action::FixConfig,
         _ => Action::FixMessage,
     }
 }

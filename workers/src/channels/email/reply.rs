@@ -74,15 +74,15 @@ pub(super) fn judge(phase: Phase, reply: &Reply) -> (Action, &'static str) {
 fn by_enhanced(phase: Phase, enhanced: Enhanced) -> Option<(Action, &'static str)> {
     let judged = match (enhanced, phase) {
         (Enhanced(4, 7, _), _) => (Action::Retry, "greylisted"),
-        (Enhanced(4, 2, 2), _) => (Action::Retry, "mailbox_full"),
+        (Enhanced(4 | 5, 2, 2), _) => (Action::Retry, "mailbox_full"),
         (Enhanced(4, ..), _) => (Action::Retry, "deferred"),
         // never the recipient's fault: policy, reputation, authentication of our domain
         (Enhanced(5, 7, _), _) => (Action::FixConfig, "policy"),
-        (Enhanced(5, 1, _), Phase::Sender) => (Action::FixConfig, "sender_refused"),
-        (Enhanced(5, 1, 7 | 8), _) => (Action::FixConfig, "sender_refused"),
+        (Enhanced(5, 1, _), Phase::Sender) | (Enhanced(5, 1, 7 | 8), _) => {
+            (Action::FixConfig, "sender_refused")
+        }
         (Enhanced(5, 1, _), _) => (Action::DropTarget, "mailbox_unknown"),
         (Enhanced(5, 2, 1), _) => (Action::Quarantine, "mailbox_disabled"),
-        (Enhanced(5, 2, 2), _) => (Action::Retry, "mailbox_full"),
         (Enhanced(5, 3, 4) | Enhanced(5, 2, 3), _) => (Action::FixMessage, "too_large"),
         (Enhanced(5, 6, _), _) => (Action::FixMessage, "content_refused"),
         (Enhanced(5, 5, _), _) => (Action::FixConfig, "protocol"),

@@ -115,16 +115,16 @@ impl Fetcher {
     /// Starts fetching. The task ends with the process's drain, or when [`Tokens`] is dropped.
     pub(super) fn start(self, lifecycle: &Lifecycle) -> Tokens {
         let (publish, latest) = watch::channel(State::default());
-        let (wishes, wished) = mpsc::channel(WISHES_MAX);
+        let (wishes, inbox) = mpsc::channel(WISHES_MAX);
         let drain = lifecycle.drain().clone();
         lifecycle.spawn("fcm.tokens", async move {
-            drain.run_until_cancelled(self.run(&publish, wished)).await;
+            drain.run_until_cancelled(self.run(&publish, inbox)).await;
             Ok::<(), std::convert::Infallible>(())
         });
         Tokens { latest, wishes }
     }
 
-    async fn run(self, publish: &watch::Sender<State>, mut wished: mpsc::Receiver<u64>) {
+    async fn run(self, publish: &watch::Sender<State>, mut inbox: mpsc::Receiver<u64>) {
         let mut generation = 0;
         let mut failures = 0;
         loop {
@@ -148,7 +148,7 @@ impl Fetcher {
                     self.backoff(failures)
                 }
             };
-            if !wait(pause, &mut wished, generation).await {
+            if !wait(pause, &mut inbox, generation).await {
                 return;
             }
         }
@@ -195,13 +195,13 @@ impl Fetcher {
 }
 
 /// Waits for `pause`, or for somebody whose token of `generation` was refused; false when nobody sends any more.
-async fn wait(pause: Duration, wished: &mut mpsc::Receiver<u64>, generation: u64) -> bool {
+async fn wait(pause: Duration, inbox: &mut mpsc::Receiver<u64>, generation: u64) -> bool {
     let until = Instant::now() + pause;
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(until) => return true,
             // cancel-safe: a wish is taken whole or not at all
-            wish = wished.recv() => match wish {
+            wish = inbox.recv() => match wish {
                 Some(refused) if refused == generation => return true,
                 Some(_) => {} // it was about an older token
                 None => return false,
