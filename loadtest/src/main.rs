@@ -1,3 +1,163 @@
-//! Placeholder.
+//! `loadtest`: drives a running Munadi, or one that it starts itself, and reports what it measured and what holds.
 
-fn main() {}
+mod api;
+mod client;
+mod crash;
+mod crowd;
+mod fanout;
+mod follower;
+mod histogram;
+mod process;
+mod programme;
+mod report;
+mod settings;
+mod smoke;
+mod spawn;
+mod standins;
+mod tally;
+mod wire;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::api::Api;
+use crate::report::Report;
+use crate::spawn::{Binaries, Installation};
+use crate::standins::Control;
+
+/// Drives Munadi and reports.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Print the report as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Many sockets, many messages: deliveries a second, latency, gaps, duplicates, and what they cost the server.
+    Fanout {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        shape: fanout::Shape,
+    },
+    /// The whole path, asserted: sockets, phones, mailboxes, moved events, one emergency.
+    Smoke {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        scale: smoke::Scale,
+        /// Control address of the running stand-ins that the installation sends to.
+        #[arg(long, required_unless_present = "spawn")]
+        standins_control: Option<String>,
+    },
+    /// Kills Munadi again and again under writes, and looks for what is missing.
+    Crash {
+        #[command(flatten)]
+        binaries: Binaries,
+        #[command(flatten)]
+        plan: crash::Plan,
+    },
+}
+
+/// A running installation, or one to start.
+#[derive(Debug, Args)]
+struct Place {
+    /// Start an installation for the run, with stand-ins for the providers, in a directory of its own.
+    #[arg(long)]
+    spawn: bool,
+    #[command(flatten)]
+    binaries: Binaries,
+    /// Address of the API.
+    #[arg(long, default_value = "http://127.0.0.1:8000")]
+    api: String,
+    /// Where sockets connect. Without it, at the API's address.
+    #[arg(long)]
+    url: Option<String>,
+    /// Who acts: the mail address of an organizer.
+    #[arg(long, env = "MUNADI_EMAIL", required_unless_present = "spawn")]
+    email: Option<String>,
+    /// Their password.
+    #[arg(long, env = "MUNADI_PASSWORD", hide_env_values = true, required_unless_present = "spawn")]
+    password: Option<String>,
+    /// Process of the server, to measure its CPU time and memory; again for each process.
+    #[arg(long)]
+    server_pid: Vec<u32>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let _ = rustls::crypto::ring::default_provider().install_default(); // fails only when there is one already
+    match run(arguments.command).await {
+        Ok(report) => {
+            report.print(arguments.json);
+            if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<Report> {
+    match command {
+        Command::Fanout { place, shape } => fanout(&place, &shape).await,
+        Command::Smoke { place, scale, standins_control } => smoke(&place, &scale, standins_control).await,
+        Command::Crash { binaries, plan } => crash::run(&binaries, &plan).await,
+    }
+}
+
+async fn fanout(place: &Place, shape: &fanout::Shape) -> Result<Report> {
+    if !place.spawn {
+        let socket_url =
+            place.url.clone().unwrap_or_else(|| place.api.replacen("http", "ws", 1) + SOCKET_PATH);
+        return fanout::run(&place.organizer().await?, &socket_url, &place.server_pid, shape).await;
+    }
+    let installation = Installation::start(&place.binaries).await?;
+    let api = installation.organizer().await?;
+    let report = fanout::run(&api, &installation.socket_url(), &installation.pids(), shape).await?;
+    installation.stop().await?;
+    Ok(report)
+}
+
+async fn smoke(place: &Place, scale: &smoke::Scale, standins_control: Option<String>) -> Result<Report> {
+    if let Some(control) = standins_control.filter(|_| !place.spawn) {
+        let target = smoke::Target {
+            api: place.organizer().await?,
+            socket_url: place
+                .url
+                .clone()
+                .unwrap_or_else(|| place.api.replacen("http", "ws", 1) + SOCKET_PATH),
+            standins: Control::new(&control)?,
+        };
+        return smoke::run(&target, scale).await;
+    }
+    let installation = Installation::start(&place.binaries).await?;
+    let target = smoke::Target {
+        api: installation.organizer().await?,
+        socket_url: installation.socket_url(),
+        standins: installation.standins.control().clone(),
+    };
+    let report = smoke::run(&target, scale).await?;
+    installation.stop().await?;
+    Ok(report)
+}
+
+/// Where sockets connect at the API's address.
+const SOCKET_PATH: &str = "/connection/websocket";
+
+impl Place {
+    async fn organizer(&self) -> Result<Api> {
+        let email = self.email.as_deref().context("who acts? --email")?;
+        let password = self.password.as_deref().context("with which password? --password")?;
+        Ok(Api::new(&self.api)?.login(email, password).await?)
+    }
+}

@@ -1,0 +1,84 @@
+//! The configuration of an installation that a run starts: real limits where they matter, shorter times where a run
+//! would only wait for them.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use service::TokenSigner;
+
+use crate::standins::Standins;
+
+/// What differs from process to process and from run to run.
+#[derive(Debug)]
+pub(crate) struct Settings<'a> {
+    /// The directory of the run.
+    pub directory: &'a Path,
+    /// Part of the installation that the process takes.
+    pub role: &'a str,
+    /// Where it serves.
+    pub public: SocketAddr,
+    /// Where it is asked whether it is ready.
+    pub admin: SocketAddr,
+    /// Instead of a SQLite file.
+    pub postgres: Option<&'a str>,
+    /// Instead of files.
+    pub redis: Option<&'a str>,
+    /// The providers.
+    pub standins: &'a Standins,
+}
+
+/// Writes the keys that all processes of an installation share.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(crate) fn write_keys(directory: &Path) -> Result<()> {
+    std::fs::write(directory.join("signing-key.pem"), TokenSigner::generate_pem())?;
+    let receipt_key = format!("{:032x}{:032x}\n", rand::random::<u128>(), rand::random::<u128>());
+    std::fs::write(directory.join("receipt.key"), receipt_key).context("cannot write the keys")
+}
+
+/// The configuration file.
+pub(crate) fn toml(settings: &Settings<'_>) -> String {
+    let Settings { directory, role, public, admin, .. } = settings;
+    let directory = directory.display();
+    let mut toml = format!(
+        r#"data_dir = "{directory}/{role}"
+
+[http]
+listen = ["{public}"]
+
+[admin]
+listen = ["{admin}"]
+
+[auth]
+signing_key_file = "{directory}/signing-key.pem"
+receipt_key_file = "{directory}/receipt.key"
+
+# a client that was away while thousands of changes happened is to have them all
+[hub.limits]
+recovery_publications_max = 10000
+
+[hub.history]
+publications_max = 100000
+
+# the crowd signs in and publishes from one address, as one organizer
+[api.rate_limits]
+auth = {{ requests = 1000000, window_secs = 1 }}
+anonymous = {{ requests = 1000000, window_secs = 1 }}
+staff = {{ requests = 1000000, window_secs = 1 }}
+
+[workers.sweeper]
+every_ms = 500
+grace_ms = 5000
+"#
+    );
+    for (section, url) in [("store", settings.postgres), ("streams", settings.redis)] {
+        if let Some(url) = url {
+            write!(toml, "\n[{section}]\nurl = \"{url}\"\n").expect("a String takes everything");
+        }
+    }
+    toml.push_str(settings.standins.toml());
+    toml
+}
