@@ -57,6 +57,9 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Load a programme from a file; again changes exactly what is different
     Import(Import),
+    /// Look after accounts
+    #[command(subcommand)]
+    User(UserCommand),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
     /// Print a completion script for a shell
@@ -88,6 +91,34 @@ pub(crate) struct Import {
     /// Make new events drafts, to be published one by one; otherwise they are published at once
     #[arg(long)]
     pub(crate) draft: bool,
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make an account, also while a server runs
+    #[command(after_help = "\
+Examples:
+  munadi user create --email you@example.org --role admin             a password is made up and printed once
+  munadi user create --email you@example.org --role organizer --password-file /run/secrets/password")]
+    Create(NewUser),
+}
+
+/// The account to make.
+#[derive(Debug, Args)]
+pub(crate) struct NewUser {
+    /// Mail address; they sign in with it
+    #[arg(long)]
+    pub(crate) email: String,
+    /// Name; the part of the address before the @ when left out
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// What they are: admin, organizer, attendee, supervisor, steward, device. May be repeated
+    #[arg(long = "role", required = true, value_name = "ROLE")]
+    pub(crate) roles: Vec<domain::Role>,
+    /// File with their password (`-`: stdin); without one, a password is made up and printed once
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 #[cfg(test)]

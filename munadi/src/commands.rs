@@ -10,10 +10,10 @@ use clap::CommandFactory;
 use service::config::Environment;
 use service::{Faults, SystemClock};
 
-use crate::cli::{Cli, Command, ConfigCommand, Import};
+use crate::cli::{Cli, Command, ConfigCommand, Import, UserCommand};
 use crate::config::Config;
 use crate::roles::Role;
-use crate::{serve, wiring};
+use crate::{account, serve, wiring};
 
 /// A configuration that cannot be used.
 #[derive(Debug)]
@@ -33,6 +33,9 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             print("The configuration is fine.\n")?;
         }
         Command::Import(import) => import_programme(&load(file, Role::All)?, &import).await?,
+        Command::User(UserCommand::Create(user)) => {
+            print(&account::create(&load(file, Role::All)?, user).await?)?;
+        }
         Command::Openapi => print(&(api::openapi().to_pretty_json()? + "\n"))?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "munadi", &mut std::io::stdout());

@@ -3,6 +3,7 @@
 //! Here stands the command line: what was asked is parsed, configuration is read, logging starts, a command runs.
 //! The rules are in the rooms (`api`, `hub`, `workers`); what they need is built in `wiring`.
 
+mod account;
 mod cli;
 mod commands;
 mod config;
