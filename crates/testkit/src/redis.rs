@@ -204,10 +204,8 @@ async fn answers(address: SocketAddr, dir: &TempDir, supervisor: &mut Child) -> 
 fn command(address: SocketAddr, words: &[&str]) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut request = format!("*{}\r\n", words.len());
-    for word in words {
-        request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-    }
+    let words_sent: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+    let mut request = format!("*{}\r\n{words_sent}", words.len());
     // a second command marks where the first one's answer ends
     request.push_str("*2\r\n$4\r\nECHO\r\n$12\r\nend-of-reply\r\n");
     stream.write_all(request.as_bytes())?;
