@@ -137,6 +137,7 @@ impl Checks {
     }
 
     /// A value within `range`.
+    #[expect(clippy::needless_pass_by_value, reason = "values are small, and calls read better")]
     pub(crate) fn range<T: PartialOrd + Display>(
         &mut self,
         pointer: &str,

@@ -45,7 +45,7 @@ pub(crate) async fn frame(State(app): State<App>, mut request: Request, next: Ne
     if let Some(error) = &error {
         write_error(&mut response, error, &seen);
     } else if let Some(answer) = response.extensions_mut().remove::<Answer>() {
-        write_answer(&mut response, answer, &seen);
+        write_answer(&mut response, &answer, &seen);
     }
     finish_headers(response.headers_mut(), &seen);
     report(&seen, &response, error.as_ref(), started);
@@ -104,7 +104,7 @@ struct Written<'a> {
     meta: Option<&'a PageMeta>,
 }
 
-fn write_answer(response: &mut Response, answer: Answer, seen: &Seen) {
+fn write_answer(response: &mut Response, answer: &Answer, seen: &Seen) {
     let headers = response.headers_mut();
     for (name, value) in [(header::ETAG, &answer.etag), (header::LOCATION, &answer.location)] {
         if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {

@@ -46,13 +46,11 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     }
     request.extensions_mut().insert(identity.clone());
     let limit = Duration::from_millis(app.config.limits.request_timeout_ms);
-    let mut response = match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            counter!(names::SHED, "reason" => "timeout").increment(1);
-            ApiError::new(Code::TimedOut).retry_after(OVERLOAD_RETRY).into_response()
-        }
-    };
+    let answered = tokio::time::timeout(limit, next.run(request)).await;
+    let mut response = answered.unwrap_or_else(|_elapsed| {
+        counter!(names::SHED, "reason" => "timeout").increment(1);
+        ApiError::new(Code::TimedOut).retry_after(OVERLOAD_RETRY).into_response()
+    });
     response.extensions_mut().insert(identity); // for the log
     with_standing(response, standing)
 }

@@ -1,4 +1,4 @@
-//! HTTP: REST resources, OpenAPI, who may call, operations with their transactions.
+//! HTTP: REST resources, `OpenAPI`, who may call, operations with their transactions.
 //!
 //! `http/` has a file a resource (routes, request and response types, handlers), `ops/` a file an operation (what is
 //! done between the begin and the commit of a write). Around them stands one frame: request ids, languages, limits,

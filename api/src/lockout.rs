@@ -25,7 +25,7 @@ pub(crate) enum Guesser {
 #[derive(Debug)]
 pub(crate) struct Lockout {
     config: Passwords,
-    guesses: Mutex<HashMap<Guesser, Guesses>>,
+    remembered: Mutex<HashMap<Guesser, Guesses>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ struct Guesses {
 impl Lockout {
     /// Remembers nothing yet.
     pub(crate) fn new(config: &Passwords) -> Self {
-        Self { config: config.clone(), guesses: Mutex::default() }
+        Self { config: config.clone(), remembered: Mutex::default() }
     }
 
     /// Counts an attempt as wrong before it is tried, so that parallel ones count too.
@@ -46,22 +46,24 @@ impl Lockout {
     /// # Errors
     /// How long to wait, when one of the guessers is locked.
     pub(crate) fn attempt(&self, guessers: &[Guesser], now: Timestamp) -> Result<(), Duration> {
-        let mut guesses = self.guesses.lock().expect("no holder of this lock panics");
-        let locked =
-            guessers.iter().filter_map(|guesser| guesses.get(guesser)).map(|one| one.locked_until.since(now));
+        let mut remembered = self.remembered.lock().expect("no holder of this lock panics");
+        let locked = guessers
+            .iter()
+            .filter_map(|guesser| remembered.get(guesser))
+            .map(|one| one.locked_until.since(now));
         if let Some(wait) = locked.max().filter(|wait| !wait.is_zero()) {
             return Err(wait);
         }
-        if guesses.len() + guessers.len() > self.config.locks_max {
+        if remembered.len() + guessers.len() > self.config.locks_max {
             let forgotten = Duration::from_secs(self.config.lock_secs_max);
-            guesses.retain(|_, one| now.since(one.last_at) < forgotten);
+            remembered.retain(|_, one| now.since(one.last_at) < forgotten);
         }
         for guesser in guessers {
-            if guesses.len() >= self.config.locks_max && !guesses.contains_key(guesser) {
+            if remembered.len() >= self.config.locks_max && !remembered.contains_key(guesser) {
                 continue; // full of recent guesses: the quota per address still holds
             }
             let one =
-                guesses.entry(*guesser).or_insert(Guesses { wrong: 0, locked_until: now, last_at: now });
+                remembered.entry(*guesser).or_insert(Guesses { wrong: 0, locked_until: now, last_at: now });
             one.wrong = one.wrong.saturating_add(1);
             one.last_at = now;
             one.locked_until = now + self.lock_after(*guesser, one.wrong);
@@ -71,9 +73,9 @@ impl Lockout {
 
     /// The attempt was right after all: everything is forgiven.
     pub(crate) fn forgive(&self, guessers: &[Guesser]) {
-        let mut guesses = self.guesses.lock().expect("no holder of this lock panics");
+        let mut remembered = self.remembered.lock().expect("no holder of this lock panics");
         for guesser in guessers {
-            guesses.remove(guesser);
+            remembered.remove(guesser);
         }
     }
 
@@ -124,9 +126,9 @@ mod tests {
         for guesser in 0..5 {
             assert_eq!(lockout.attempt(&[Guesser::Address([guesser; 16])], start), Ok(()));
         }
-        assert_eq!(lockout.guesses.lock().unwrap().len(), 2);
+        assert_eq!(lockout.remembered.lock().unwrap().len(), 2);
         let later = start + Duration::from_secs(61);
         assert_eq!(lockout.attempt(&[Guesser::Address([9; 16])], later), Ok(()));
-        assert_eq!(lockout.guesses.lock().unwrap().len(), 1);
+        assert_eq!(lockout.remembered.lock().unwrap().len(), 1);
     }
 }

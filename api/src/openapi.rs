@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document: what the handlers declare, completed with what is true of every operation, and the
+//! The `OpenAPI` 3.1 document: what the handlers declare, completed with what is true of every operation, and the
 //! pages that show it without internet.
 
 use std::collections::BTreeMap;
@@ -37,8 +37,8 @@ pub fn openapi() -> OpenApi {
 }
 
 /// The document at `/api/openapi.json`, and pages to browse it at `/docs`.
-pub(crate) fn pages(document: OpenApi) -> Router<App> {
-    let text = serde_json::to_string(&document).expect("an OpenAPI document is JSON");
+pub(crate) fn pages(document: &OpenApi) -> Router<App> {
+    let text = serde_json::to_string(document).expect("an OpenAPI document is JSON");
     let json = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
     let policy = SetResponseHeaderLayer::overriding(
         header::CONTENT_SECURITY_POLICY,

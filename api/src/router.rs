@@ -10,7 +10,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::error;
 
 use crate::app::App;
 use crate::code::Code;
@@ -49,7 +48,7 @@ pub(crate) fn router(app: App) -> Router {
     let (routes, document) = http::routes(&app.config).split_for_parts();
     let body_bytes_max = app.config.limits.body_bytes_max;
     routes
-        .merge(openapi::pages(openapi::complete(document)))
+        .merge(openapi::pages(&openapi::complete(document)))
         .fallback(|| async { ApiError::new(Code::RouteNotFound) })
         .layer(middleware::from_fn(refuse_methods))
         .layer(DefaultBodyLimit::max(body_bytes_max))
@@ -75,6 +74,7 @@ async fn refuse_methods(request: Request, next: Next) -> Response {
 #[error("a handler panicked: {0}")]
 struct Panicked(String);
 
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
 fn panicked(payload: Box<dyn Any + Send>) -> Response {
     let text = payload
         .downcast_ref::<String>()
@@ -88,13 +88,7 @@ fn cors(config: &Cors) -> CorsLayer {
     let origins = if config.is_open() {
         AllowOrigin::any()
     } else {
-        let origins = config.origins.iter().filter_map(|origin| match HeaderValue::from_str(origin) {
-            Ok(origin) => Some(origin),
-            Err(_) => {
-                error!(http.origin = %origin, "an origin of the configuration is no header value and is ignored");
-                None
-            }
-        });
+        let origins = config.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
         AllowOrigin::list(origins.collect::<Vec<_>>())
     };
     CorsLayer::new()

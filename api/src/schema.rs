@@ -1,4 +1,4 @@
-//! The shapes of every answer, as the OpenAPI document shows them and as they are written.
+//! The shapes of every answer, as the `OpenAPI` document shows them and as they are written.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -150,7 +150,7 @@ fn token_fault(kind: TokenKind, token: &str) -> Option<Rule> {
     let all = |permitted: fn(u8) -> bool| token.bytes().all(permitted);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':' | b'.');
     match kind {
-        TokenKind::Apns if !all(|byte| byte.is_ascii_hexdigit()) || token.len() % 2 != 0 => {
+        TokenKind::Apns if !all(|byte| byte.is_ascii_hexdigit()) || !token.len().is_multiple_of(2) => {
             Some(Rule::Malformed("an even number of hexadecimal digits"))
         }
         TokenKind::FcmToken | TokenKind::FcmFid if !all(plain) => Some(Rule::Character),
@@ -254,6 +254,7 @@ async fn show(
 #[utoipa::path(put, path = "/api/v1/devices/{id}", tag = "devices", security(("bearer" = [])),
     params(("id" = i64, Path, example = 1)), request_body = DeviceForm,
     responses((status = 200, description = "The device", body = Envelope<DeviceView>)))]
+#[expect(clippy::too_many_arguments, reason = "each is an extractor")]
 async fn replace(
     State(app): State<App>,
     Member(caller): Member,

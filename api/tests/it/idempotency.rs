@@ -35,7 +35,7 @@ async fn a_repeated_write_gets_the_same_answer_and_has_one_effect(engine: Engine
     let user = api.user("organizer", &[Role::Organizer]).await;
     let first = post(&api, &api.token(user, &[Role::Organizer]), "\"k-1\"", &form("Storm")).await;
     first.data(202);
-    api.clock.advance(Duration::from_secs(660)); // the answer was lost; the token has expired since
+    api.clock.advance(Duration::from_mins(11)); // the answer was lost; the token has expired since
     let token = api.token(user, &[Role::Organizer]);
     let again = post(&api, &token, "k-1", &form("Storm")).await;
     assert_eq!((again.data(202), again.header("idempotency-replayed")), (first.data(202), "true"));
@@ -75,7 +75,7 @@ async fn a_key_is_one_callers_own_and_is_forgotten(engine: Engine) {
     let other = api.token_of("other", &[Role::Organizer]).await;
     post(&api, &api.token(user, &[Role::Organizer]), "k", &form("Storm")).await.data(202);
     post(&api, &other, "k", &form("Calm")).await.data(202);
-    api.clock.advance(Duration::from_secs(24 * 3_600));
+    api.clock.advance(Duration::from_hours(24));
     let token = api.token(user, &[Role::Organizer]);
     assert_eq!(post(&api, &token, "k", &form("Other")).await.header("idempotency-replayed"), "");
     assert_eq!(changes(&api).await, 3);
