@@ -20,10 +20,13 @@ pub(crate) struct Sent {
     pub(crate) attempt: u32,
 }
 
+/// What a target answers before it accepts, and how long it asks to wait.
+type Answers = VecDeque<(Action, Option<Duration>)>;
+
 /// Accepts everything, unless a target has answers of its own or the configuration is said to be wrong.
 #[derive(Debug)]
 pub(crate) struct Scripted {
-    answers: Mutex<HashMap<String, VecDeque<(Action, Option<Duration>)>>>,
+    answers: Mutex<HashMap<String, Answers>>,
     sent: Mutex<Vec<Sent>>,
     misconfigured: AtomicBool,
     /// Messages that may pass; many unless a test holds them.
