@@ -204,11 +204,13 @@ async fn answers(address: SocketAddr, dir: &TempDir, supervisor: &mut Child) -> 
 fn command(address: SocketAddr, words: &[&str]) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let words_sent: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-    let mut request = format!("*{}\r\n{words_sent}", words.len());
+    let mut request = vec![format!("*{}", words.len())];
+    for word in words {
+        request.extend([format!("${}", word.len()), (*word).to_owned()]);
+    }
     // a second command marks where the first one's answer ends
-    request.push_str("*2\r\n$4\r\nECHO\r\n$12\r\nend-of-reply\r\n");
-    stream.write_all(request.as_bytes())?;
+    request.extend(["*2", "$4", "ECHO", "$12", "end-of-reply", ""].map(str::to_owned));
+    stream.write_all(request.join("\r\n").as_bytes())?;
     let mut answer = Vec::new();
     let mut chunk = [0; 4096];
     while !answer.ends_with(b"$12\r\nend-of-reply\r\n") {
