@@ -71,7 +71,8 @@ impl Standins {
             }
             Ok::<_, anyhow::Error>(counts_url)
         };
-        let counts_url = timeout(START_TIMEOUT, announced).await.context("the stand-ins do not come up")??;
+        let counts_url =
+            timeout(START_TIMEOUT, announced).await.context("the stand-ins do not come up")??;
         let toml = std::fs::read_to_string(folder.join("workers.toml"))
             .context("the stand-ins have not written their configuration")?;
         Ok(Self { control: Control::new(&counts_url)?, toml, _child: child })

@@ -78,7 +78,7 @@ integer_id! {
 }
 
 uuid_id! {
-    /// A committed fact about the domain; UUIDv7, made when the operation runs.
+    /// A committed fact about the domain; `UUIDv7`, made when the operation runs.
     ChangeId;
     /// One entry of one topic in the change log; derived from the change and the topic.
     PublicationId;
@@ -88,7 +88,7 @@ uuid_id! {
     DeliveryId;
 }
 
-/// Namespace under which Munadi derives its UUIDv5 ids; chosen once, never to change.
+/// Namespace under which Munadi derives its `UUIDv5` ids; chosen once, never to change.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d75_6e61_6469_4a0e_9c3f_5b1d_2e87_4f60);
 
 impl ChangeId {
@@ -120,7 +120,7 @@ impl DeliveryId {
     }
 }
 
-/// A UUIDv5 over the parts, joined by a byte that none of them contains.
+/// A `UUIDv5` over the parts, joined by a byte that none of them contains.
 fn derive(parts: &[&str]) -> Uuid {
     Uuid::new_v5(&NAMESPACE, parts.join("\0").as_bytes())
 }
