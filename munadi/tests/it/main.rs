@@ -1,0 +1,7 @@
+//! The real binary as a process: started, asked, stopped and killed.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod config;
+mod process;
+mod serve;

@@ -1,0 +1,138 @@
+//! `munadi` processes in a directory of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A place for processes: no variable from outside reaches them, and any free port will do.
+pub(crate) struct Place {
+    dir: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// A running `munadi serve`. It is killed when dropped.
+pub(crate) struct Serving {
+    pub(crate) child: Child,
+    pub(crate) public: String,
+    pub(crate) told: String,
+    admin: String,
+    stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let place = Self { dir: tempfile::tempdir().unwrap(), variables: Vec::new() };
+        place.with("HTTP__LISTEN", "['127.0.0.1:0']").with("ADMIN__LISTEN", "['127.0.0.1:0']")
+    }
+
+    /// Sets a variable, here without its `MUNADI__`.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((format!("MUNADI__{name}"), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        timeout(DEADLINE, self.command(arguments).output()).await.expect("the command ends").unwrap()
+    }
+
+    /// Starts `munadi serve` and waits until it says that it is ready.
+    pub(crate) async fn serve(&self, arguments: &[&str]) -> Serving {
+        let log = std::fs::File::create(self.path("log")).unwrap();
+        let mut command = self.command(&[&["serve"], arguments].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut told = String::new();
+        while let Some(line) = timeout(DEADLINE, stdout.next_line()).await.expect("it starts").unwrap() {
+            if line.is_empty() && !told.is_empty() {
+                break;
+            }
+            told = told + &line + "\n";
+        }
+        assert!(told.contains("ready"), "munadi has not become ready: {told} {}", self.log());
+        let address = |name: &str| {
+            let url = told.lines().find(|line| line.trim_start().starts_with(name))?.split("//").nth(1)?;
+            url.split('/').next().map(str::to_owned)
+        };
+        let public = address("API").or_else(|| address("Sockets")).unwrap_or_default();
+        let admin = address("Operators").expect("it tells the admin port");
+        Serving { child, public, told, admin, stdout }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_munadi"));
+        command.args(arguments).current_dir(self.dir.path()).env_clear();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+}
+
+impl Serving {
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// The exit code once it has ended.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        timeout(DEADLINE, self.child.wait()).await.expect("it ends").unwrap().code()
+    }
+
+    /// Status and body of a GET on the admin port.
+    pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
+        get(&format!("http://{}{path}", self.admin)).await
+    }
+
+    /// What else it said on stdout until it ended.
+    pub(crate) async fn rest(mut self) -> String {
+        let mut rest = String::new();
+        while let Ok(Some(line)) = self.stdout.next_line().await {
+            rest.push_str(&line);
+        }
+        rest
+    }
+}
+
+/// Status and body of a GET.
+pub(crate) async fn get(url: &str) -> (u16, String) {
+    let client = service::http_client::build(&service::http_client::Config::default()).unwrap();
+    let response = client.get(url).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+/// Waits until the file at `path` contains `wanted`.
+pub(crate) async fn file_says(path: &Path, wanted: &str) {
+    let found = async {
+        while !std::fs::read_to_string(path).unwrap_or_default().contains(wanted) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(DEADLINE, found).await.unwrap_or_else(|_| panic!("{} never says {wanted}", path.display()));
+}
+
+/// What a process wrote, as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}

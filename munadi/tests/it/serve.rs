@@ -1,0 +1,142 @@
+//! `munadi serve`: from an empty directory to the exit code. And the commands around it.
+
+use std::os::unix::fs::PermissionsExt;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::process::{Place, file_says, get, text};
+
+#[tokio::test]
+async fn an_empty_directory_is_enough() {
+    let place = Place::new();
+    let mut serving = place.serve(&[]).await;
+    assert_eq!(serving.admin("/health/live").await, (200, "live\n".to_owned()));
+    let ready = serving.admin("/health/ready").await;
+    assert_eq!(ready, (200, r#"{"ready":true,"waiting_for":[]}"#.to_owned()));
+    let (status, metrics) = serving.admin("/metrics").await;
+    assert_eq!(status, 200);
+    for family in ["process_cpu_seconds_total", "hub_", "workers_"] {
+        assert!(metrics.lines().any(|line| line.starts_with(family)), "no {family} in {metrics}");
+    }
+    assert_eq!(get(&format!("http://{}/api/openapi.json", serving.public)).await.0, 200);
+    for word in ["/api/v1", "/docs", "/connection/websocket", "/metrics", "data", "munadi user create"] {
+        assert!(serving.told.contains(word), "no {word} in {}", serving.told);
+    }
+    let mode = |name: &str| place.data().join(name).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(""), mode("signing-key.pem"), mode("receipt.key")), (0o700, 0o600, 0o600));
+    serving.terminate();
+    assert_eq!(serving.exit_code().await, Some(0), "{}", place.log());
+}
+
+#[tokio::test]
+async fn a_second_start_has_the_same_keys_and_a_killed_process_leaves_no_lock() {
+    let place = Place::new();
+    let mut first = place.serve(&[]).await;
+    let keys =
+        || ["signing-key.pem", "receipt.key"].map(|name| std::fs::read(place.data().join(name)).unwrap());
+    let made = keys();
+    first.child.kill().await.unwrap();
+    place.serve(&[]).await;
+    assert_eq!(keys(), made);
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_directory_is_refused() {
+    let place = Place::new();
+    let serving = place.serve(&[]).await;
+    let refused = place.run(&["serve"]).await;
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("in use by another munadi process"), "{said}");
+    assert_eq!(serving.admin("/health/ready").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_and_nothing_is_made() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (variable, field) in [("HTTP__LISTEN", "http.listen"), ("ADMIN__LISTEN", "admin.listen")] {
+        let place = Place::new().with(variable, &format!("['{address}']"));
+        let refused = place.run(&["serve"]).await;
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains(&address) && said.contains(field) && said.contains("another process"), "{said}");
+        assert!(!place.data().exists());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_begun_is_waited_for_until_a_second_signal() {
+    let place = Place::new();
+    let mut serving = place.serve(&[]).await;
+    // a head that never ends keeps its connection open
+    let mut open = TcpStream::connect(&serving.public).await.unwrap();
+    open.write_all(b"POST /api/v1/auth/login HTTP/1.1\r\ncontent-length: 9\r\nhost: x\r\n\r\n{").await.unwrap();
+    get(&format!("http://{}/api/openapi.json", serving.public)).await;
+    serving.terminate();
+    file_says(&place.path("log"), "draining").await;
+    let (status, body) = serving.admin("/health/ready").await;
+    assert!(status == 503 && body.contains("draining"), "{status} {body}");
+    serving.terminate();
+    assert_eq!(serving.exit_code().await, Some(1), "{}", place.log());
+    assert!(place.log().contains("asked to end again"), "{}", place.log());
+}
+
+#[tokio::test]
+async fn logs_are_json_where_nobody_watches_and_stdout_is_for_answers() {
+    let place = Place::new();
+    let mut serving = place.serve(&[]).await;
+    serving.terminate();
+    serving.exit_code().await;
+    for line in place.log().lines() {
+        let entry: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        assert!(entry["level"].is_string() && entry["message"].is_string(), "{line}");
+    }
+    assert_eq!(serving.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_programme_is_imported_while_a_server_runs_and_again_changes_nothing() {
+    let place = Place::new();
+    let _serving = place.serve(&[]).await;
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/demo.json");
+    for expected in ["events: 16 new, 0 changed, 0 unchanged", "events: 0 new, 0 changed, 16 unchanged"] {
+        let output = place.run(&["import", demo]).await;
+        let said = text(&output.stdout);
+        assert!(output.status.success() && said.contains(expected), "{said} {}", text(&output.stderr));
+    }
+    std::fs::write(place.path("bad.json"), "{\"schedule\":3}").unwrap();
+    let refused = place.run(&["import", "bad.json"]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("bad.json was not imported"), "{}", text(&refused.stderr));
+    assert_eq!(place.run(&["import", "absent.json"]).await.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn two_processes_may_migrate_one_postgres_at_once() {
+    let database = testkit::postgres::database().await;
+    let place = Place::new().with("STORE__URL", &database.url);
+    let (one, two, three) =
+        tokio::join!(place.run(&["migrate"]), place.run(&["migrate"]), place.run(&["migrate"]));
+    for output in [one, two, three] {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn commands_answer_on_stdout() {
+    let place = Place::new();
+    let document: serde_json::Value =
+        serde_json::from_slice(&place.run(&["openapi"]).await.stdout).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(text(&place.run(&["completions", shell]).await.stdout).contains("munadi"));
+    }
+    let help = text(&place.run(&["--help"]).await.stdout);
+    assert!(help.contains("munadi user create --email") && help.contains("munadi serve"), "{help}");
+    assert!(!place.data().exists());
+    assert!(place.run(&["migrate"]).await.status.success());
+    assert!(place.data().join("munadi.db").is_file());
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Runs everything that says whether this checkout is sound, and sums it up in its last line: "N passed, N failed".
+# --check: format, lints and documentation only. Uses no server of the machine; writes to the target directory and to
+# temporary directories only.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+. scripts/toolchain.sh
+
+passed=0
+failed=0
+broken=()
+logs=$target/test-logs
+mkdir -p "$logs"
+
+# step NAME COMMAND…: one thing that passes or fails as a whole
+step() {
+    local name=$1
+    shift
+    echo "== $name"
+    if "$@" 2>&1 | tee "$logs/$name.log"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        broken+=("$name")
+    fi
+}
+
+# suite NAME COMMAND…: many tests; its lines "N passed; N failed" or "N passed, N failed" are summed up
+suite() {
+    local name=$1 status good bad
+    shift
+    echo "== $name"
+    "$@" 2>&1 | tee "$logs/$name.log"
+    status=${PIPESTATUS[0]}
+    read -r good bad < <(sed -nE 's/.*\b([0-9]+) passed[;,] ([0-9]+) failed.*/\1 \2/p' "$logs/$name.log" \
+        | awk '{ good += $1; bad += $2 } END { print good + 0, bad + 0 }')
+    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1 # it broke before or after its tests
+    fi
+    if [ "$good" -eq 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1 # a suite without tests has not tested anything
+    fi
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    [ "$bad" -eq 0 ] || broken+=("$name")
+}
+
+has() { cargo "$1" --version >/dev/null 2>&1 || { echo "== no cargo $1 here: left out"; return 1; }; }
+
+has fmt && step format cargo fmt --all --check
+has clippy && step lints cargo clippy --workspace --all-targets --locked -- -D warnings
+RUSTDOCFLAGS="-D warnings" step documentation cargo doc --workspace --no-deps --document-private-items --locked
+has deny && step licences cargo deny --locked check
+
+if [ "${1:-}" != --check ]; then
+    if scripts/setup.sh; then
+        # one PostgreSQL and one Redis for the whole run; they end with it
+        step servers cargo build --locked -p testkit --bin testkit-servers
+        suite tests "$target/debug/testkit-servers" -- cargo test --workspace --locked --no-fail-fast
+        if [ -x e2e/run.sh ]; then
+            suite end-to-end e2e/run.sh
+        fi
+    else
+        failed=$((failed + 1))
+        broken+=("setup")
+    fi
+fi
+
+echo
+if [ "$failed" -ne 0 ]; then
+    echo "Failed: ${broken[*]} (logs in $logs)"
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
