@@ -5,8 +5,8 @@ cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
 
 echo "Building Munadi (some minutes the first time)"
-cargo build --locked --profile run -p munadi
-munadi=$target/run/munadi
+cargo build --locked --profile quick -p munadi
+munadi=$target/quick/munadi
 
 # the festival of the demo begins today; its days are fixed at the first run
 data=${MUNADI__DATA_DIR:-data}

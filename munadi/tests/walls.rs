@@ -25,14 +25,33 @@ const ARROWS: [(&str, &[&str]); 11] = [
 const OWNED: [(&str, &[&str]); 2] = [
     (
         "store",
-        &["sea-orm", "sea-query", "sea-schema", "sqlx", "rusqlite", "diesel", "tokio-postgres", "libsqlite3-sys"],
+        &[
+            "sea-orm",
+            "sea-query",
+            "sea-schema",
+            "sqlx",
+            "rusqlite",
+            "diesel",
+            "tokio-postgres",
+            "libsqlite3-sys",
+        ],
     ),
     ("streams", &["fred", "redis", "redis-protocol"]),
 ];
 
 /// What reaches outside of the process; not in `domain` and `protocol`, however deep.
 const IO: [&str; 12] = [
-    "async-std", "axum", "fred", "hyper", "lettre", "mio", "reqwest", "sea-orm", "socket2", "sqlx", "tokio",
+    "async-std",
+    "axum",
+    "fred",
+    "hyper",
+    "lettre",
+    "mio",
+    "reqwest",
+    "sea-orm",
+    "socket2",
+    "sqlx",
+    "tokio",
     "tungstenite",
 ];
 
@@ -109,7 +128,9 @@ fn breaches(graph: &Graph) -> Vec<String> {
     }
     for pure in ["domain", "protocol"] {
         let parts = closure(graph, pure);
-        found.extend(IO.iter().filter(|io| parts.contains(**io)).map(|io| format!("{pure} is built from {io}")));
+        found.extend(
+            IO.iter().filter(|io| parts.contains(**io)).map(|io| format!("{pure} is built from {io}")),
+        );
     }
     found
 }
@@ -149,8 +170,7 @@ fn workspace() -> Graph {
     let mut graph = Graph::default();
     for package in metadata.workspace_packages() {
         let uses = package.dependencies.iter().map(|dependency| {
-            let kind =
-                if dependency.kind == DependencyKind::Development { Use::Tests } else { Use::Always };
+            let kind = if dependency.kind == DependencyKind::Development { Use::Tests } else { Use::Always };
             (dependency.name.clone(), kind)
         });
         graph.manifests.insert(package.name.to_string(), uses.collect());
@@ -158,9 +178,10 @@ fn workspace() -> Graph {
     let names: BTreeMap<_, _> =
         metadata.packages.iter().map(|package| (package.id.clone(), package.name.to_string())).collect();
     for node in metadata.resolve.unwrap().nodes {
-        let parts = node.deps.iter().filter(|dependency| {
-            dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
-        });
+        let parts = node
+            .deps
+            .iter()
+            .filter(|dependency| dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
         let parts = parts.map(|dependency| names[&dependency.pkg].clone());
         graph.built_from.entry(names[&node.id].clone()).or_default().extend(parts);
     }

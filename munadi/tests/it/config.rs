@@ -55,7 +55,11 @@ async fn bad_configurations_are_refused() {
         (&[], &[("STREAMS__URL", "kafka://x")], "streams.url: "),
         (&[], &[("STOER__URL", "x")], "stoer"),
         (&[], &[("AUTH__RECEIPT_KEY_FILE", "/dev/null")], "auth.receipt_key_file: /dev/null is empty"),
-        (&[], &[("AUTH__VERIFY_KEY_FILES", "['/etc/passwd']")], "auth.verify_key_files: /etc/passwd is not a PEM"),
+        (
+            &[],
+            &[("AUTH__VERIFY_KEY_FILES", "['/etc/passwd']")],
+            "auth.verify_key_files: /etc/passwd is not a PEM",
+        ),
         (&["--role", "hub"], &[], "streams.url: must be redis://"),
         (&["--role", "hub"], &[], "auth.verify_key_files: must not be empty"),
         (&["--role", "api"], &[], "auth.signing_key_file: is needed by --role api"),
@@ -69,7 +73,10 @@ async fn bad_configurations_are_refused() {
             let output = place.run(&[command, arguments].concat()).await;
             let said = text(&output.stderr);
             assert_eq!(output.status.code(), Some(64), "{arguments:?} {variables:?}: {said}");
-            assert!(said.lines().any(|line| line.trim_start().starts_with(expected)), "no {expected} in {said}");
+            assert!(
+                said.lines().any(|line| line.trim_start().starts_with(expected)),
+                "no {expected} in {said}"
+            );
             assert!(!place.data().exists());
         }
     }

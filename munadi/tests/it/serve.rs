@@ -61,7 +61,10 @@ async fn a_taken_port_is_named_and_nothing_is_made() {
         let refused = place.run(&["serve"]).await;
         let said = text(&refused.stderr);
         assert_eq!(refused.status.code(), Some(1), "{said}");
-        assert!(said.contains(&address) && said.contains(field) && said.contains("another process"), "{said}");
+        assert!(
+            said.contains(&address) && said.contains(field) && said.contains("another process"),
+            "{said}"
+        );
         assert!(!place.data().exists());
     }
 }
@@ -72,7 +75,9 @@ async fn a_request_that_was_begun_is_waited_for_until_a_second_signal() {
     let mut serving = place.serve(&[]).await;
     // a head that never ends keeps its connection open
     let mut open = TcpStream::connect(&serving.public).await.unwrap();
-    open.write_all(b"POST /api/v1/auth/login HTTP/1.1\r\ncontent-length: 9\r\nhost: x\r\n\r\n{").await.unwrap();
+    open.write_all(b"POST /api/v1/auth/login HTTP/1.1\r\ncontent-length: 9\r\nhost: x\r\n\r\n{")
+        .await
+        .unwrap();
     get(&format!("http://{}/api/openapi.json", serving.public)).await;
     serving.terminate();
     file_says(&place.path("log"), "draining").await;
@@ -128,8 +133,7 @@ async fn two_processes_may_migrate_one_postgres_at_once() {
 #[tokio::test]
 async fn commands_answer_on_stdout() {
     let place = Place::new();
-    let document: serde_json::Value =
-        serde_json::from_slice(&place.run(&["openapi"]).await.stdout).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&place.run(&["openapi"]).await.stdout).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
     for shell in ["bash", "zsh", "fish"] {
         assert!(text(&place.run(&["completions", shell]).await.stdout).contains("munadi"));
