@@ -25,15 +25,17 @@ step() {
     fi
 }
 
-# suite NAME COMMAND…: many tests; its lines "N passed; N failed" or "N passed, N failed" are summed up
+# suite NAME COMMAND…: many tests. Each "test result: …" of cargo counts, or else the last "N passed, N failed"
 suite() {
     local name=$1 status good bad
     shift
     echo "== $name"
     "$@" 2>&1 | tee "$logs/$name.log"
     status=${PIPESTATUS[0]}
-    read -r good bad < <(sed -nE 's/.*\b([0-9]+) passed[;,] ([0-9]+) failed.*/\1 \2/p' "$logs/$name.log" \
-        | awk '{ good += $1; bad += $2 } END { print good + 0, bad + 0 }')
+    read -r good bad < <(awk '
+        /^test result: / { good += $4; bad += $6 }
+        /^[0-9]+ passed, [0-9]+ failed$/ { last_good = $1; last_bad = $3 }
+        END { print good + last_good, bad + last_bad }' "$logs/$name.log")
     if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1 # it broke before or after its tests
     fi

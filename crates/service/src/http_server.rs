@@ -40,7 +40,7 @@ pub struct Config {
     /// Connections that the system holds for us until they are accepted. 16 to 65,535; the kernel may allow less
     /// (`net.core.somaxconn`). Too low: a crowd that comes back at once is refused.
     pub backlog: u32,
-    /// HTTP connections per address at a time; those that became sockets do not count. 16 to 1,000,000. At the
+    /// HTTP connections at a time on each address we listen on; those that became sockets do not count. 16 to 1,000,000. At the
     /// limit new ones wait in the backlog. Too low: the API stalls. Too high: idle strangers fill the memory.
     pub connections_max: u32,
     /// Milliseconds for a request's head to arrive, and for the next one on a connection. 1,000 to 300,000.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 use serde::Deserialize;
@@ -14,6 +14,9 @@ use tokio::sync::Notify;
 
 use crate::StoreError;
 use crate::migration::Migrator;
+
+/// Number of the lock that one migrating process holds: "munadi" in ASCII.
+const MIGRATION_LOCK: i64 = 0x6d75_6e61_6469;
 
 /// Where the data lives: `[store]` in the configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -111,8 +114,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`] when a migration fails; what it had done is rolled back.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        Migrator::up(&self.write, None).await?;
-        Ok(())
+        let tx = self.begin().await?;
+        if tx.engine == Engine::Postgres {
+            // on SQLite, the transaction itself keeps the others out
+            let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+            tx.inner.execute_unprepared(&lock).await?;
+        }
+        Migrator::up(&tx.inner, None).await?;
+        tx.commit().await
     }
 
     /// Begins a transaction. On SQLite it holds the one writer from the start (`BEGIN IMMEDIATE`).

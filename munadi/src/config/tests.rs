@@ -10,7 +10,8 @@ const ANNOTATED: &str = include_str!("../../../config/munadi.toml");
 const CLUSTER: &str = include_str!("../../../config/cluster.toml");
 
 fn parsed(table: &Table) -> Result<Config, String> {
-    serde::Deserialize::deserialize(Value::Table(table.clone())).map_err(|error: toml::de::Error| error.to_string())
+    serde::Deserialize::deserialize(Value::Table(table.clone()))
+        .map_err(|error: toml::de::Error| error.to_string())
 }
 
 /// The fields of the section at `path`, as the code names them when it refuses an unknown one.
@@ -22,7 +23,9 @@ fn fields_of(table: &Table, path: &[&str]) -> Vec<String> {
     }
     section.insert("no_such_field".to_owned(), Value::Boolean(true));
     let error = parsed(&table).expect_err("unknown fields are refused");
-    let (_, expected) = error.split_once("expected ").unwrap_or_else(|| panic!("{path:?}: {error}"));
+    let (_, expected) = error
+        .split_once("unknown field `no_such_field`, expected ")
+        .unwrap_or_else(|| panic!("{path:?}: {error}"));
     let line = expected.lines().next().unwrap_or_default();
     line.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -92,7 +95,8 @@ fn the_cluster_file_lacks_nothing_but_its_keys() {
     for role in [Role::Api, Role::Hub, Role::Workers] {
         let mut faults = Faults::default();
         config.check(role, &mut faults);
-        let others: Vec<_> = faults.list().iter().filter(|fault| !fault.rule.contains("cannot be read")).collect();
+        let others: Vec<_> =
+            faults.list().iter().filter(|fault| !fault.rule.contains("cannot be read")).collect();
         assert!(others.is_empty(), "{role:?}: {others:?}");
     }
 }

@@ -144,3 +144,39 @@ async fn commands_answer_on_stdout() {
     assert!(place.run(&["migrate"]).await.status.success());
     assert!(place.data().join("munadi.db").is_file());
 }
+
+#[tokio::test]
+async fn an_account_is_made_and_its_password_told_once() {
+    let place = Place::new();
+    let arguments = ["user", "create", "--email", "You@example.org", "--role", "admin"];
+    let made = place.run(&arguments).await;
+    let said = text(&made.stdout);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let password = said.lines().find_map(|line| line.strip_prefix("Password, shown this once: ")).unwrap();
+    assert_eq!(password.len(), 20);
+    let again = place.run(&arguments).await;
+    assert!(!again.status.success() && text(&again.stderr).contains("exists"), "{}", text(&again.stderr));
+
+    let serving = place.serve(&[]).await;
+    let login = |password: String| {
+        let url = format!("http://{}/api/v1/auth/login", serving.public);
+        let body = serde_json::json!({"email": "you@example.org", "password": password});
+        let client = service::http_client::build(&service::http_client::Config::default()).unwrap();
+        async move { client.post(url).json(&body).send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!(login(password.to_owned()).await, 200);
+    assert_eq!(login("another password".to_owned()).await, 401);
+
+    std::fs::write(place.path("password"), "from a file\n").unwrap();
+    let with_file = ["--role", "organizer", "--password-file", "password"];
+    let made = place.run(&[&["user", "create", "--email", "b@example.org"], &with_file[..]].concat()).await;
+    assert!(made.status.success() && !text(&made.stdout).contains("Password"), "{}", text(&made.stderr));
+    for bad in [
+        &["--email", "nobody", "--role", "admin"][..],
+        &["--email", "c@example.org", "--role", "emperor"],
+        &["--email", "c@example.org"],
+        &["--email", "c@example.org", "--role", "admin", "--password-file", "absent"],
+    ] {
+        assert!(!place.run(&[&["user", "create"], bad].concat()).await.status.success(), "{bad:?}");
+    }
+}
