@@ -43,11 +43,8 @@ pub(crate) async fn create(config: &Config, user: NewUser) -> anyhow::Result<Str
         .await
         .with_context(|| format!("{} was not made", user.email))?;
     let number = ids.first().context("the database gave no id")?;
-    let mut said = format!("Made user {number}: {}\n", user.email);
-    if made_up {
-        said.push_str(&format!("Password, shown this once: {password}\n"));
-    }
-    Ok(said)
+    let told = if made_up { format!("Password, shown this once: {password}\n") } else { String::new() };
+    Ok(format!("Made user {number}: {}\n{told}", user.email))
 }
 
 /// The password in the file, or on standard input for `-`, without the line break at its end.

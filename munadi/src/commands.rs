@@ -26,7 +26,7 @@ pub(crate) struct BadConfig(pub(crate) Faults);
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let file = cli.config.as_deref();
     match cli.command {
-        Command::Serve { role } => return serve::serve(load(file, role)?, role).await,
+        Command::Serve { role } => return Box::pin(serve::serve(load(file, role)?, role)).await,
         Command::Migrate => migrate(&load(file, Role::All)?).await?,
         Command::Config(ConfigCommand::Check { role }) => {
             load(file, role)?;

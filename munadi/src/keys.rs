@@ -85,8 +85,8 @@ impl Config {
             && let Some(secret) = read_secret("receipt_key_file", path, faults)
             && secret.expose_secret().len() < RECEIPT_KEY_BYTES_MIN
         {
-            let rule = format!("{} has less than {RECEIPT_KEY_BYTES_MIN} bytes", path.display());
-            faults.add("receipt_key_file", rule);
+            let found = format!("{} has less than {RECEIPT_KEY_BYTES_MIN} bytes", path.display());
+            faults.add("receipt_key_file", found);
         }
         self.check_role(role, faults);
     }

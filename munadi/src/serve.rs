@@ -95,7 +95,7 @@ impl Told {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command answers; logs go to stderr")]
+/// This is what the command answers; logs go to stderr.
 fn tell_when_ready(told: Told, life: &Lifecycle) {
     let waited = life.clone();
     life.spawn("ready", async move {

@@ -32,7 +32,7 @@ fn fields_of(table: &Table, path: &[&str]) -> Vec<String> {
 
 /// Every field below `path`, and whether the file sets it or shows it in a comment under its section's heading.
 fn missing(table: &Table, shown: &BTreeMap<String, Vec<String>>, path: &[&str]) -> Vec<String> {
-    let section = path.iter().fold(Some(table), |section, part| section?.get(*part)?.as_table());
+    let section = path.iter().try_fold(table, |section, part| section.get(*part)?.as_table());
     let section = section.expect("the section is in the file");
     let comments = shown.get(&path.join(".")).cloned().unwrap_or_default();
     let mut missing = Vec::new();

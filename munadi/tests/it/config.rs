@@ -44,9 +44,12 @@ async fn every_fault_is_told_at_once() {
     }
 }
 
+/// Arguments, variables, and what the line of the fault begins with.
+type BadConfiguration<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn bad_configurations_are_refused() {
-    let table: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let table: &[BadConfiguration<'_>] = &[
         (&[], &[("HTTP__LISTEN", "[]")], "http.listen: must have 1 to 16 addresses"),
         (&[], &[("HTTP__LISTEN", "['localhost']")], "http.listen"),
         (&[], &[("HTTP__LISTEN", "['127.0.0.1:99999']")], "http.listen"),
