@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds Munadi, loads the demo programme and serves it. Again: nothing is loaded twice, what was changed stays.
+# Builds Munadi, loads the demo programme the first time, and serves it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
@@ -8,7 +8,7 @@ echo "Building Munadi (some minutes the first time)"
 cargo build --locked --profile quick -p munadi
 munadi=$target/quick/munadi
 
-# the festival of the demo begins today; its days are fixed at the first run
+# the festival of the demo begins today; it is loaded once, so that what was changed stays
 data=${MUNADI__DATA_DIR:-data}
 demo=$data/demo.json
 if [ ! -f "$demo" ]; then
@@ -17,7 +17,8 @@ if [ ! -f "$demo" ]; then
     for day in 0 1 2; do
         days+=(-e "s/2026-07-1$((5 + day))/$(date -d "+$day day" +%F)/g")
     done
-    sed "${days[@]}" config/demo.json >"$demo"
+    sed "${days[@]}" config/demo.json >"$demo.new"
+    "$munadi" import "$demo.new"
+    mv "$demo.new" "$demo"
 fi
-"$munadi" import "$demo"
 exec "$munadi" serve "$@"
