@@ -56,11 +56,12 @@ has deny && step licences cargo deny --locked check
 
 if [ "${1:-}" != --check ]; then
     if scripts/setup.sh; then
+        # all binaries in one build, so that nothing is compiled once more for its own set of features
+        step binaries cargo build --locked --workspace --bins
         # one PostgreSQL and one Redis for the whole run; they end with it
-        step servers cargo build --locked -p testkit --bin testkit-servers
         suite tests "$target/debug/testkit-servers" -- cargo test --workspace --locked --no-fail-fast
         if [ -x e2e/run.sh ]; then
-            suite end-to-end e2e/run.sh
+            MUNADI_BIN=$(realpath "$target")/debug/munadi suite end-to-end e2e/run.sh
         fi
     else
         failed=$((failed + 1))
