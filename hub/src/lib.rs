@@ -1,6 +1,6 @@
 //! Sockets: front door, shards, tail of the change log, history.
 //!
-//! The front door ([`start`]'s router) checks and upgrades; the raw socket then belongs to one *shard*, a thread with
+//! The front door ([`start()`]'s router) checks and upgrades; the raw socket then belongs to one *shard*, a thread with
 //! its own connections and topics that shares no lock with the others on the way of a message. One task tails the
 //! change log, keeps each topic's recent publications, and hands every publication, encoded once, to the shards.
 //! There is no database here: the way of a message to a socket never waits for SQL.
