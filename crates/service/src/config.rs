@@ -1,6 +1,6 @@
 //! From what was typed to what is used: every fault is reported, none stops the check.
 //!
-//! [`load`] reads a file and the environment into a configuration; its owner's `check` adds to the same [`Faults`].
+//! [`load()`] reads a file and the environment into a configuration; its owner's `check` adds to the same [`Faults`].
 
 mod load;
 mod secret;
