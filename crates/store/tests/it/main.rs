@@ -5,4 +5,5 @@
 mod engines;
 
 mod delivery;
+mod migration;
 mod programme;
