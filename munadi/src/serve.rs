@@ -25,6 +25,8 @@ pub(crate) async fn serve(config: Config, role: Role) -> anyhow::Result<ExitCode
     telemetry::start(&config.telemetry)?;
     let signals = Signals::listen().context("cannot listen for signals")?;
     let life = Lifecycle::new();
+    // the rooms register their own parts while they start; until they have, this one stands for them
+    let started = life.readiness("start");
     let ports = Ports::bind(&config, role)?;
     let data_dir = DataDir::open(&config.data_dir)?;
     let _lock = data_dir.lock()?;
@@ -42,6 +44,7 @@ pub(crate) async fn serve(config: Config, role: Role) -> anyhow::Result<ExitCode
     for listener in ports.public {
         http_server::serve(listener, routes.clone(), &http, &life);
     }
+    started.set(true);
     tell_when_ready(told, &life);
 
     let ended = run_until_ended(&life, signals, grace).await;
