@@ -1,9 +1,11 @@
 //! The byte stream under a WebSocket: a TCP socket, or our end of a pair that leads to whatever else was upgraded.
 
 use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::task::{Context, Poll};
 
 use tokio::net::{TcpStream, UnixStream};
+use tracing::debug;
 
 /// A socket on its way from the front door's runtime to a shard's.
 #[derive(Debug)]
@@ -65,6 +67,17 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.try_write_vectored(slices),
             Self::Bridged(stream) => stream.try_write_vectored(slices),
+        }
+    }
+
+    /// Ends our side: the peer reads to the end of what was written. The socket goes on reading.
+    pub(crate) fn finish(&self) {
+        let ended = match self {
+            Self::Tcp(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
+            Self::Bridged(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
+        };
+        if let Err(cause) = ended {
+            debug!("a socket that was to be ended is gone: {cause}");
         }
     }
 

@@ -39,7 +39,9 @@ impl Shard {
         if !connection.is_open() {
             return;
         }
-        connection.state = State::Closing { until_ms, peer_closed: reason == CloseReason::Left };
+        // dropping a socket with unread input resets it, and the peer would never see the close frame
+        let deaf = matches!(reason, CloseReason::Violation(_));
+        connection.state = State::Closing { until_ms, peer_closed: reason == CloseReason::Left, deaf };
         connection.paused = None;
         if reason == CloseReason::Disconnect(DisconnectCode::Slow) {
             connection.outgoing.cut();

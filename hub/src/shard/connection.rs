@@ -53,6 +53,8 @@ pub(super) enum State {
         until_ms: u64,
         /// Whether the peer's close frame has come.
         peer_closed: bool,
+        /// Whether what still comes is thrown away unread, because it breaks the rules of WebSocket.
+        deaf: bool,
     },
 }
 
@@ -102,6 +104,11 @@ impl Connection {
         if let Some(waker) = &self.waker {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether what comes is thrown away.
+    pub(super) fn is_deaf(&self) -> bool {
+        matches!(self.state, State::Closing { deaf: true, .. })
     }
 
     pub(super) fn is_open(&self) -> bool {

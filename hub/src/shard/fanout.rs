@@ -123,6 +123,9 @@ impl Shard {
             return;
         };
         let done = connection.is_done();
+        if progress.drained && connection.is_deaf() {
+            connection.socket.finish(); // the peer sees the end at once, and ends its side
+        }
         if progress.drained {
             connection.deadlines.write_ms = NEVER;
         } else {

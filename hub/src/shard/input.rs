@@ -156,7 +156,7 @@ impl Shard {
         loop {
             let heard = {
                 let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
-                if connection.generation != key.generation {
+                if connection.generation != key.generation || connection.is_deaf() {
                     return;
                 }
                 if let Some(paused) = &mut connection.paused {
