@@ -32,8 +32,13 @@ export class Munadi {
     munadi.adminPort = await freePort();
     munadi.config = path.join(munadi.dir, 'munadi.toml');
     fs.writeFileSync(munadi.config, configuration(munadi, toml));
-    await munadi.up();
-    munadi.admin = await munadi.firstAdmin();
+    try {
+      await munadi.up();
+      munadi.admin = await munadi.firstAdmin();
+    } catch (error) {
+      await munadi.stop();
+      throw error;
+    }
     return munadi;
   }
 

@@ -11,6 +11,7 @@ class Proxy:
         proxy = cls()
         proxy.target = port
         proxy.writers = set()
+        proxy.pairs = set()
         proxy.is_cut = False
         proxy.server = await asyncio.start_server(proxy._join, "127.0.0.1", 0)
         proxy.port = proxy.server.sockets[0].getsockname()[1]
@@ -28,18 +29,21 @@ class Proxy:
     async def close(self):
         self.cut()
         self.server.close()
+        while self.pairs:
+            await asyncio.wait(self.pairs)
 
     async def _join(self, reader, writer):
         if self.is_cut:
             writer.transport.abort()
             return
         onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        pair = {writer, onward_writer}
-        self.writers |= pair
-        try:
-            await asyncio.gather(pipe(reader, onward_writer), pipe(onward_reader, writer))
-        finally:
-            self.writers -= pair
+        ends = {writer, onward_writer}
+        self.writers |= ends
+        pipes = {asyncio.create_task(pipe(reader, onward_writer)), asyncio.create_task(pipe(onward_reader, writer))}
+        self.pairs |= pipes
+        await asyncio.wait(pipes)
+        self.pairs -= pipes
+        self.writers -= ends
 
 
 async def pipe(reader, writer):
