@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use domain::Channel;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -74,9 +75,15 @@ pub(crate) async fn run(binaries: &Binaries, plan: &Plan) -> Result<Report> {
         writers.spawn(async move { over.run_until_cancelled(writer).await });
     }
     let mut announcements = Vec::new();
+    let mut victims = Vec::new();
     for round in 0..plan.rounds {
+        if victims.is_empty() {
+            victims.extend(0..installation.processes()); // in random order, and everybody has a turn
+            victims.shuffle(&mut rng);
+        }
+        let victim = victims.pop().context("there is no process to kill")?;
         announcements.extend(announce_to(&api, &members, round).await);
-        kill_one(&mut installation, &mut rng)
+        kill(&mut installation, victim, &mut rng)
             .await
             .with_context(|| format!("round {round} of seed {seed}"))?;
     }
@@ -120,9 +127,8 @@ async fn announce_to(api: &Api, members: &[Member], round: u32) -> Option<i64> {
 }
 
 /// Kills a process at a random moment and brings it back, in one round of four with a second kill half way.
-async fn kill_one(installation: &mut Installation, rng: &mut StdRng) -> Result<()> {
+async fn kill(installation: &mut Installation, victim: usize, rng: &mut StdRng) -> Result<()> {
     sleep(Duration::from_millis(rng.random_range(KILL_AFTER_MS))).await;
-    let victim = rng.random_range(0..installation.processes());
     installation.kill(victim).await?;
     if rng.random_ratio(1, 4) {
         installation.begin(victim)?;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 pub(crate) struct Report {
     /// Which command made it.
     pub command: &'static str,
-    /// What was measured, by name, in the order it was noted.
+    /// What was measured, by name.
     pub figures: Map<String, Value>,
     /// What was asserted.
     pub checks: Vec<Check>,
