@@ -14,11 +14,17 @@ export function sdk(munadi, { port, ...options } = {}) {
   return client;
 }
 
-/** Subscribes to `topic` and keeps what it hears in the result's `heard`. */
+/**
+ * Subscribes to `topic` and keeps what it hears in the result's `heard`. That an event was created may be heard or not,
+ * because the relay publishes after the API has answered; `moves` leaves it out.
+ */
 export function follow(client, topic, options) {
   const subscription = client.newSubscription(topic, options);
   subscription.heard = [];
   subscription.on('publication', (context) => subscription.heard.push(context));
+  Object.defineProperty(subscription, 'moves', {
+    get: () => subscription.heard.filter(({ data }) => data.type === 'event.moved'),
+  });
   subscription.on('error', () => {});
   subscription.subscribe();
   return subscription;

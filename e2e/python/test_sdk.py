@@ -30,7 +30,10 @@ class Seen(ClientEventHandler, SubscriptionEventHandler):
         (self.own if ctx.channel.startswith("user:") else self.subscriptions).append(ctx)
 
     async def on_publication(self, ctx):
-        (self.notices if hasattr(ctx, "channel") else self.publications).append(ctx.pub)
+        if hasattr(ctx, "channel"):
+            self.notices.append(ctx.pub)
+        elif ctx.pub.data["type"] == "event.moved":  # whether "created" is heard depends on the relay
+            self.publications.append(ctx.pub)
 
 
 def notification(seen):
