@@ -21,6 +21,11 @@ use clap::Parser;
 use cli::Cli;
 use commands::BadConfig;
 
+/// The C library's allocator keeps the memory of password hashes (19 MiB each) in every thread's arena: after 80 sign-ins
+/// it held 480 MB. This one gives large blocks back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match commands::run(Cli::parse()).await {
