@@ -3,7 +3,7 @@
 mod channel;
 
 use domain::{Channel, Lane};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use service::Faults;
 
 use crate::channels::{apns, email, fcm};
@@ -101,12 +101,16 @@ pub struct Deliver {
     /// promotions expire.
     pub promotions_hold_seconds: u64,
     /// Rules of the socket channel.
+    #[serde(deserialize_with = "read_socket")]
     pub socket: ChannelRules,
     /// Rules of Apple's push service.
+    #[serde(deserialize_with = "read_apns")]
     pub apns: ChannelRules,
     /// Rules of Google's push service.
+    #[serde(deserialize_with = "read_fcm")]
     pub fcm: ChannelRules,
     /// Rules of mail.
+    #[serde(deserialize_with = "read_email")]
     pub email: ChannelRules,
 }
 
@@ -172,6 +176,22 @@ impl Default for Planner {
             email_announcement_lanes: vec![Lane::Emergency, Lane::Transactional, Lane::Standard],
         }
     }
+}
+
+fn read_socket<'de, D: Deserializer<'de>>(section: D) -> Result<ChannelRules, D::Error> {
+    channel::read_over(Deliver::default().socket, section)
+}
+
+fn read_apns<'de, D: Deserializer<'de>>(section: D) -> Result<ChannelRules, D::Error> {
+    channel::read_over(Deliver::default().apns, section)
+}
+
+fn read_fcm<'de, D: Deserializer<'de>>(section: D) -> Result<ChannelRules, D::Error> {
+    channel::read_over(Deliver::default().fcm, section)
+}
+
+fn read_email<'de, D: Deserializer<'de>>(section: D) -> Result<ChannelRules, D::Error> {
+    channel::read_over(Deliver::default().email, section)
 }
 
 impl Default for Deliver {
@@ -351,6 +371,17 @@ mod tests {
         let mut faults = Faults::default();
         Config::default().check(&mut faults);
         assert_eq!(faults.list(), []);
+    }
+
+    #[test]
+    fn a_section_given_in_part_keeps_the_defaults_of_its_own_channel() {
+        let deliver: Deliver = serde_json::from_str(r#"{"apns":{"batch":7},"email":{"workers":3}}"#).unwrap();
+        assert_eq!(
+            (deliver.apns.batch, deliver.apns.concurrency, deliver.apns.retry.floor_ms),
+            (7, 200, 900_000)
+        );
+        assert_eq!((deliver.email.workers, deliver.email.batch), (3, 50));
+        assert!(serde_json::from_str::<Deliver>(r#"{"apns":{"batches":7}}"#).is_err());
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use domain::{Lane, RetryPolicy};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use service::Faults;
 
-/// `[workers.deliver.<channel>]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// `[workers.deliver.<channel>]`. What is left out has the channel's own default.
+#[derive(Debug, Clone)]
 pub struct ChannelRules {
     /// Workers of each lane; a lane never lends its workers to another. 1 to 64.
     pub workers: u32,
@@ -63,6 +62,38 @@ impl Default for ChannelRules {
             retry,
         }
     }
+}
+
+/// What was written of a channel's section.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    workers: Option<u32>,
+    concurrency: Option<usize>,
+    batch: Option<usize>,
+    lease_ms: Option<u64>,
+    send_ms_max: Option<u64>,
+    resend_unknown: Option<Vec<Lane>>,
+    retry_emergency: Option<Retry>,
+    retry: Option<Retry>,
+}
+
+/// Reads a channel's section; what it leaves out is as in `base`, the channel's own defaults.
+pub(super) fn read_over<'de, D: Deserializer<'de>>(
+    base: ChannelRules,
+    section: D,
+) -> Result<ChannelRules, D::Error> {
+    let written = Written::deserialize(section)?;
+    Ok(ChannelRules {
+        workers: written.workers.unwrap_or(base.workers),
+        concurrency: written.concurrency.unwrap_or(base.concurrency),
+        batch: written.batch.unwrap_or(base.batch),
+        lease_ms: written.lease_ms.unwrap_or(base.lease_ms),
+        send_ms_max: written.send_ms_max.unwrap_or(base.send_ms_max),
+        resend_unknown: written.resend_unknown.unwrap_or(base.resend_unknown),
+        retry_emergency: written.retry_emergency.unwrap_or(base.retry_emergency),
+        retry: written.retry.unwrap_or(base.retry),
+    })
 }
 
 impl ChannelRules {
