@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use domain::{Audience, Channel, DeviceId, Language, UserId};
 use sea_orm::{ConnectionTrait, QueryResult};
 
-use crate::sql::{Values, count, get, get_word, statement};
+use crate::binds::Binds;
+use crate::sql::{count, get, get_word, statement};
 use crate::{Store, StoreError, Tx};
 
 /// A person of an audience.
@@ -45,19 +46,19 @@ pub async fn page(
     after: UserId,
     users_max: u64,
 ) -> Result<Vec<Recipient>, StoreError> {
-    let mut values = Values::default();
-    let after = values.bind(after.0);
-    let limit = values.bind(count(users_max));
+    let mut values = Binds::default();
+    let after = values.one(after.0);
+    let limit = values.one(count(users_max));
     let (from, user) = match audience {
         Audience::Everyone => ("users u WHERE".to_owned(), "u.id"),
         Audience::Event { event_id } => {
-            let event = values.bind(event_id.0);
+            let event = values.one(event_id.0);
             let from =
                 format!("event_stars s JOIN users u ON u.id = s.user_id WHERE s.event_id = {event} AND");
             (from, "s.user_id")
         }
         Audience::Venue { venue_id } => {
-            let venue = values.bind(venue_id.0);
+            let venue = values.one(venue_id.0);
             let starred = format!(
                 "u.id IN (SELECT s.user_id FROM events e JOIN event_stars s ON s.event_id = e.id \
                  WHERE e.venue_id = {venue})"
@@ -66,14 +67,14 @@ pub async fn page(
         }
         Audience::Users { user_ids } if user_ids.is_empty() => return Ok(Vec::new()),
         Audience::Users { user_ids } => {
-            let users = values.bind_all(user_ids.iter().map(|id| id.0));
+            let users = values.all(user_ids.iter().map(|id| id.0));
             (format!("users u WHERE u.id IN ({users}) AND"), "u.id")
         }
     };
     let sql = format!(
         "SELECT u.id, u.email, u.language FROM {from} {user} > {after} ORDER BY {user} LIMIT {limit}"
     );
-    let rows = store.reader().query_all_raw(statement(store.engine(), sql, values.0)).await?;
+    let rows = store.reader().query_all_raw(statement(store.engine(), sql, values.take())).await?;
     let mut recipients = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let mut targets = targets(store, &recipients).await?;
     for recipient in &mut recipients {
@@ -100,13 +101,13 @@ async fn targets(
     if recipients.is_empty() {
         return Ok(targets);
     }
-    let mut values = Values::default();
-    let users = values.bind_all(recipients.iter().map(|one| one.user_id.0));
+    let mut values = Binds::default();
+    let users = values.all(recipients.iter().map(|one| one.user_id.0));
     let sql = format!(
         "SELECT id, user_id, channel, token, locale FROM devices \
          WHERE user_id IN ({users}) AND state = 'active' ORDER BY id"
     );
-    for row in store.reader().query_all_raw(statement(store.engine(), sql, values.0)).await? {
+    for row in store.reader().query_all_raw(statement(store.engine(), sql, values.take())).await? {
         let locale: String = get(&row, "locale")?;
         targets.entry(UserId(get(&row, "user_id")?)).or_default().push(Target {
             device_id: DeviceId(get(&row, "id")?),

@@ -19,6 +19,11 @@ impl Binds {
         if places.is_empty() { "NULL".to_owned() } else { places.join(", ") }
     }
 
+    /// Takes a row and gives its places in parentheses, for `VALUES`.
+    pub(crate) fn row(&mut self, values: impl IntoIterator<Item = Value>) -> String {
+        format!("({})", self.all(values))
+    }
+
     /// The values.
     pub(crate) fn take(self) -> Vec<Value> {
         self.0

@@ -4,7 +4,7 @@ use domain::{CategoryId, LocalizedText, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::binds::Binds;
-use crate::sql::{get, get_at, get_json, json_text, statement};
+use crate::sql::{delete_version, get, get_at, get_json, json_text, select};
 use crate::{Engine, Store, StoreError, Tx};
 
 /// What an organizer decides about a category.
@@ -44,7 +44,7 @@ pub async fn list(store: &Store, after: Option<CategoryId>, limit: u32) -> Resul
     let after = binds.one(after.map_or(0, |id| id.0));
     let limit = binds.one(i64::from(limit));
     let sql = format!("SELECT {COLUMNS} FROM categories WHERE id > {after} ORDER BY id LIMIT {limit}");
-    select(store.reader(), store.engine(), sql, binds).await
+    select(store.reader(), store.engine(), sql, binds, category).await
 }
 
 /// The category with `id`.
@@ -82,7 +82,7 @@ pub async fn by_slugs(tx: &mut Tx, slugs: &[String]) -> Result<Vec<Category>, St
         let mut binds = Binds::default();
         let places = binds.all(page.iter().cloned());
         let sql = format!("SELECT {COLUMNS} FROM categories WHERE slug IN ({places}) ORDER BY id");
-        found.extend(select(tx.connection(), engine, sql, binds).await?);
+        found.extend(select(tx.connection(), engine, sql, binds, category).await?);
     }
     Ok(found)
 }
@@ -102,7 +102,7 @@ pub async fn insert(tx: &mut Tx, plan: &CategoryPlan, now: Timestamp) -> Result<
          {color}, 1, {now}, {now}) RETURNING {COLUMNS}"
     );
     let engine = tx.engine();
-    let made = select(tx.connection(), engine, sql, binds).await?.pop();
+    let made = select(tx.connection(), engine, sql, binds, category).await?.pop();
     made.ok_or(StoreError::Corrupt { column: "categories.id", value: "no row was returned".to_owned() })
 }
 
@@ -128,7 +128,7 @@ pub async fn update(
          updated_at = {now} WHERE id = {id} AND version = {version} RETURNING {COLUMNS}"
     );
     let engine = tx.engine();
-    Ok(select(tx.connection(), engine, sql, binds).await?.pop())
+    Ok(select(tx.connection(), engine, sql, binds, category).await?.pop())
 }
 
 /// Removes the category with `id` if it is at `version`; whether it did. Lock it and see that no event refers to
@@ -137,12 +137,7 @@ pub async fn update(
 /// # Errors
 /// [`StoreError`].
 pub async fn delete(tx: &mut Tx, id: CategoryId, version: i64) -> Result<bool, StoreError> {
-    let mut binds = Binds::default();
-    let (id, version) = (binds.one(id.0), binds.one(version));
-    let sql = format!("DELETE FROM categories WHERE id = {id} AND version = {version}");
-    let engine = tx.engine();
-    let done = tx.connection().execute_raw(statement(engine, sql, binds.take())).await?;
-    Ok(done.rows_affected() == 1)
+    delete_version(tx, "categories", id.0, version).await
 }
 
 /// The categories with `ids`, by id.
@@ -154,7 +149,7 @@ pub(crate) async fn load<C: ConnectionTrait>(
     let mut binds = Binds::default();
     let places = binds.all(ids.iter().map(|id| id.0));
     let sql = format!("SELECT {COLUMNS} FROM categories WHERE id IN ({places}) ORDER BY id");
-    select(db, engine, sql, binds).await
+    select(db, engine, sql, binds, category).await
 }
 
 async fn locked(tx: &mut Tx, id: CategoryId, how: &str) -> Result<Option<Category>, StoreError> {
@@ -163,17 +158,7 @@ async fn locked(tx: &mut Tx, id: CategoryId, how: &str) -> Result<Option<Categor
     let engine = tx.engine();
     let how = if engine == Engine::Postgres { how } else { "" };
     let sql = format!("SELECT {COLUMNS} FROM categories WHERE id = {id}{how}");
-    Ok(select(tx.connection(), engine, sql, binds).await?.pop())
-}
-
-async fn select<C: ConnectionTrait>(
-    db: &C,
-    engine: Engine,
-    sql: String,
-    binds: Binds,
-) -> Result<Vec<Category>, StoreError> {
-    let rows = db.query_all_raw(statement(engine, sql, binds.take())).await?;
-    rows.iter().map(category).collect()
+    Ok(select(tx.connection(), engine, sql, binds, category).await?.pop())
 }
 
 fn category(row: &QueryResult) -> Result<Category, StoreError> {

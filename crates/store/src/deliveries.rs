@@ -15,7 +15,8 @@ use domain::{
 };
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::sql::{Values, at, at_null, get, statement};
+use crate::binds::Binds;
+use crate::sql::{at, at_null, get, statement};
 use crate::{StoreError, Tx};
 
 pub use begin::{Begin, Begun, Sending, begin};
@@ -87,15 +88,15 @@ pub async fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<Vec<Move>
 }
 
 async fn insert_page(tx: &mut Tx, page: &[NewDelivery]) -> Result<Vec<Move>, StoreError> {
-    let mut values = Values::default();
-    let rows = page.iter().map(|one| values.bind_row(columns(one))).collect::<Vec<_>>().join(", ");
+    let mut values = Binds::default();
+    let rows = page.iter().map(|one| values.row(columns(one))).collect::<Vec<_>>().join(", ");
     let sql = format!(
         "INSERT INTO deliveries (id, notification_id, user_id, channel, device_id, target, lane, language, state, \
          reason, attempts, fence, queued_at, next_attempt_at, ended_at, expires_at) \
          VALUES {rows} ON CONFLICT (id) DO NOTHING RETURNING id"
     );
     let engine = tx.engine();
-    let inserted = tx.connection().query_all_raw(statement(engine, sql, values.0)).await?;
+    let inserted = tx.connection().query_all_raw(statement(engine, sql, values.take())).await?;
     let mut ids = std::collections::HashSet::with_capacity(inserted.len());
     for row in &inserted {
         ids.insert(DeliveryId(get(row, "id")?));

@@ -8,15 +8,15 @@ mod row;
 mod search;
 
 use domain::{
-    Booking, CategoryId, EventId, EventPlan, EventSnapshot, EventStatus, PerformerId, Slot, Timestamp,
-    UserId, VenueId,
+    Booking, CategoryId, ChangeKind, EventId, EventPlan, EventSnapshot, EventStatus, PerformerId, Slot,
+    Timestamp, UserId, VenueId, aspects_between,
 };
 use sea_orm::ConnectionTrait;
 
 use crate::binds::Binds;
 use crate::categories::Category;
 use crate::performers::PerformerName;
-use crate::sql::{get, json_text, statement};
+use crate::sql::{delete_version, get, json_text, statement};
 use crate::venues::Venue;
 use crate::{Engine, Store, StoreError, Tx};
 
@@ -57,6 +57,16 @@ impl Event {
             starts_at: self.plan.slot.starts_at,
             ends_at: self.plan.slot.ends_at,
             time_zone: self.plan.zone.name().to_owned(),
+        }
+    }
+
+    /// What there is to tell about it: how it is now, and what differs from how it was.
+    pub fn change_since(&self, before: Option<&Self>) -> ChangeKind {
+        let was = before.map(|before| (&before.plan, before.status));
+        ChangeKind::Event {
+            event: Box::new(self.snapshot()),
+            previous: before.map(|before| Box::new(before.snapshot())),
+            aspects: aspects_between(was, (&self.plan, self.status)),
         }
     }
 
@@ -284,12 +294,7 @@ pub async fn update(
 /// # Errors
 /// [`StoreError`].
 pub async fn delete(tx: &mut Tx, id: EventId, version: i64) -> Result<bool, StoreError> {
-    let mut binds = Binds::default();
-    let (id, version) = (binds.one(id.0), binds.one(version));
-    let sql = format!("DELETE FROM events WHERE id = {id} AND version = {version}");
-    let engine = tx.engine();
-    let done = tx.connection().execute_raw(statement(engine, sql, binds.take())).await?;
-    Ok(done.rows_affected() == 1)
+    delete_version(tx, "events", id.0, version).await
 }
 
 /// The columns that a plan and a status fill, each with its place.

@@ -7,8 +7,9 @@ use std::collections::HashSet;
 use domain::{DeliveryId, DeliveryState, EvidenceKind, Timestamp};
 use sea_orm::ConnectionTrait;
 
+use crate::binds::Binds;
 use crate::deliveries::{Move, lock, write};
-use crate::sql::{Values, at, get, statement};
+use crate::sql::{at, get, statement};
 use crate::{StoreError, Tx};
 
 /// A fact to be recorded.
@@ -112,11 +113,11 @@ pub(crate) async fn insert(
     if evidence.is_empty() {
         return Ok(new);
     }
-    let mut values = Values::default();
+    let mut values = Binds::default();
     let rows = evidence
         .iter()
         .map(|one| {
-            values.bind_row([
+            values.row([
                 one.delivery_id.0.into(),
                 one.kind.as_str().into(),
                 one.source.clone().into(),
@@ -132,7 +133,7 @@ pub(crate) async fn insert(
          ON CONFLICT (delivery_id, kind, source, code) DO NOTHING RETURNING delivery_id, kind, source, code"
     );
     let engine = tx.engine();
-    let inserted = tx.connection().query_all_raw(statement(engine, sql, values.0)).await?;
+    let inserted = tx.connection().query_all_raw(statement(engine, sql, values.take())).await?;
     for row in &inserted {
         let kind: String = get(row, "kind")?;
         let kind = EvidenceKind::ALL.into_iter().find(|one| one.as_str() == kind);

@@ -2,7 +2,8 @@
 
 use sea_orm::ConnectionTrait;
 
-use crate::sql::{Values, get, statement};
+use crate::binds::Binds;
+use crate::sql::{get, statement};
 use crate::{Store, StoreError, Tx};
 
 /// A place in one partition of the change log.
@@ -43,12 +44,12 @@ pub async fn save(tx: &mut Tx, consumer: &str, cursors: &[LogCursor]) -> Result<
     if cursors.is_empty() {
         return Ok(());
     }
-    let mut values = Values::default();
+    let mut values = Binds::default();
     let rows = cursors
         .iter()
         .map(|one| {
             let offset = i64::try_from(one.offset).unwrap_or(i64::MAX);
-            values.bind_row([
+            values.row([
                 consumer.into(),
                 i64::from(one.partition).into(),
                 one.epoch.clone().into(),
@@ -62,6 +63,6 @@ pub async fn save(tx: &mut Tx, consumer: &str, cursors: &[LogCursor]) -> Result<
          ON CONFLICT (consumer, partition) DO UPDATE SET epoch = excluded.epoch, read_offset = excluded.read_offset"
     );
     let engine = tx.engine();
-    tx.connection().execute_raw(statement(engine, sql, values.0)).await?;
+    tx.connection().execute_raw(statement(engine, sql, values.take())).await?;
     Ok(())
 }

@@ -9,9 +9,8 @@ use domain::{
 use sea_orm::{ConnectionTrait, QueryResult};
 use serde_json::Value as Json;
 
-use crate::sql::{
-    Values, at, at_null, count, get, get_at, get_at_null, get_json, get_word, json_text, statement,
-};
+use crate::binds::Binds;
+use crate::sql::{at, at_null, count, get, get_at, get_at_null, get_json, get_word, json_text, statement};
 use crate::{Store, StoreError, Tx};
 
 /// One thing to tell people.
@@ -87,8 +86,8 @@ pub(crate) const EMERGENCY_OPEN: &str = "SELECT n.id FROM notifications n WHERE 
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn insert(tx: &mut Tx, one: &Notification) -> Result<bool, StoreError> {
-    let mut values = Values::default();
-    let row = values.bind_row([
+    let mut values = Binds::default();
+    let row = values.row([
         one.id.0.into(),
         kind_word(one.kind).into(),
         one.lane.as_str().into(),
@@ -107,7 +106,7 @@ pub async fn insert(tx: &mut Tx, one: &Notification) -> Result<bool, StoreError>
     ]);
     let sql = format!("INSERT INTO notifications ({COLUMNS}) VALUES {row} ON CONFLICT (id) DO NOTHING");
     let engine = tx.engine();
-    let done = tx.connection().execute_raw(statement(engine, sql, values.0)).await?;
+    let done = tx.connection().execute_raw(statement(engine, sql, values.take())).await?;
     Ok(done.rows_affected() > 0)
 }
 

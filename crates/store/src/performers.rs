@@ -6,7 +6,7 @@ use domain::{EventId, LocalizedText, PerformerId, Timestamp};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::binds::Binds;
-use crate::sql::{get, get_at, get_json, json_text, statement};
+use crate::sql::{delete_version, get, get_at, get_json, json_text, select, statement};
 use crate::{Engine, Store, StoreError, Tx};
 
 /// What an organizer decides about a performer.
@@ -59,7 +59,7 @@ pub async fn list(
     let after = binds.one(after.map_or(0, |id| id.0));
     let limit = binds.one(i64::from(limit));
     let sql = format!("SELECT {COLUMNS} FROM performers WHERE id > {after} ORDER BY id LIMIT {limit}");
-    select(store.reader(), store.engine(), sql, binds).await
+    select(store.reader(), store.engine(), sql, binds, performer).await
 }
 
 /// The performer with `id`.
@@ -70,7 +70,7 @@ pub async fn get_by_id(store: &Store, id: PerformerId) -> Result<Option<Performe
     let mut binds = Binds::default();
     let id = binds.one(id.0);
     let sql = format!("SELECT {COLUMNS} FROM performers WHERE id = {id}");
-    Ok(select(store.reader(), store.engine(), sql, binds).await?.pop())
+    Ok(select(store.reader(), store.engine(), sql, binds, performer).await?.pop())
 }
 
 /// Locks the diaries of the performers until the transaction ends, in the order of their ids, and gives those that
@@ -87,7 +87,7 @@ pub async fn lock(tx: &mut Tx, ids: &[PerformerId]) -> Result<Vec<Performer>, St
     let engine = tx.engine();
     let lock = if engine == Engine::Postgres { " FOR NO KEY UPDATE" } else { "" };
     let sql = format!("SELECT {COLUMNS} FROM performers WHERE id IN ({places}) ORDER BY id{lock}");
-    select(tx.connection(), engine, sql, binds).await
+    select(tx.connection(), engine, sql, binds, performer).await
 }
 
 /// The performers that the imported source calls by one of `guids`.
@@ -101,7 +101,7 @@ pub async fn by_guids(tx: &mut Tx, guids: &[String]) -> Result<Vec<Performer>, S
         let mut binds = Binds::default();
         let places = binds.all(page.iter().cloned());
         let sql = format!("SELECT {COLUMNS} FROM performers WHERE guid IN ({places}) ORDER BY id");
-        found.extend(select(tx.connection(), engine, sql, binds).await?);
+        found.extend(select(tx.connection(), engine, sql, binds, performer).await?);
     }
     Ok(found)
 }
@@ -126,7 +126,7 @@ pub async fn insert(
          {name}, {biography}, 1, {now}, {now}) RETURNING {COLUMNS}"
     );
     let engine = tx.engine();
-    let made = select(tx.connection(), engine, sql, binds).await?.pop();
+    let made = select(tx.connection(), engine, sql, binds, performer).await?.pop();
     made.ok_or(StoreError::Corrupt { column: "performers.id", value: "no row was returned".to_owned() })
 }
 
@@ -151,7 +151,7 @@ pub async fn update(
          updated_at = {now} WHERE id = {id} AND version = {version} RETURNING {COLUMNS}"
     );
     let engine = tx.engine();
-    Ok(select(tx.connection(), engine, sql, binds).await?.pop())
+    Ok(select(tx.connection(), engine, sql, binds, performer).await?.pop())
 }
 
 /// Removes the performer with `id` if it is at `version`; whether it did. Lock it and see that no event refers to
@@ -160,12 +160,7 @@ pub async fn update(
 /// # Errors
 /// [`StoreError`].
 pub async fn delete(tx: &mut Tx, id: PerformerId, version: i64) -> Result<bool, StoreError> {
-    let mut binds = Binds::default();
-    let (id, version) = (binds.one(id.0), binds.one(version));
-    let sql = format!("DELETE FROM performers WHERE id = {id} AND version = {version}");
-    let engine = tx.engine();
-    let done = tx.connection().execute_raw(statement(engine, sql, binds.take())).await?;
-    Ok(done.rows_affected() == 1)
+    delete_version(tx, "performers", id.0, version).await
 }
 
 /// Who performs at each of `events`, in the order of the poster.
@@ -188,16 +183,6 @@ pub(crate) async fn of_events<C: ConnectionTrait>(
         found.entry(EventId(get(&row, "event_id")?)).or_default().push(performer);
     }
     Ok(found)
-}
-
-async fn select<C: ConnectionTrait>(
-    db: &C,
-    engine: Engine,
-    sql: String,
-    binds: Binds,
-) -> Result<Vec<Performer>, StoreError> {
-    let rows = db.query_all_raw(statement(engine, sql, binds.take())).await?;
-    rows.iter().map(performer).collect()
 }
 
 fn performer(row: &QueryResult) -> Result<Performer, StoreError> {

@@ -1,9 +1,10 @@
 //! Statements as text, for what reads better as SQL than as a builder. `$1`, `$2`, … work on both engines.
 
 use domain::Timestamp;
-use sea_orm::{DbBackend, QueryResult, Statement, TryGetable, Value};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, TryGetable, Value};
 
-use crate::{Engine, StoreError};
+use crate::binds::Binds;
+use crate::{Engine, StoreError, Tx};
 
 /// A statement of `engine` with its values.
 pub(crate) fn statement(
@@ -16,6 +17,33 @@ pub(crate) fn statement(
         Engine::Postgres => DbBackend::Postgres,
     };
     Statement::from_sql_and_values(backend, sql, values)
+}
+
+/// The rows that a statement gives, each read by `read`.
+pub(crate) async fn select<C: ConnectionTrait, T>(
+    db: &C,
+    engine: Engine,
+    sql: String,
+    binds: Binds,
+    read: fn(&QueryResult) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = db.query_all_raw(statement(engine, sql, binds.take())).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Removes the row of `table` with `id` if it is at `version`; whether it did.
+pub(crate) async fn delete_version(
+    tx: &mut Tx,
+    table: &'static str,
+    id: i64,
+    version: i64,
+) -> Result<bool, StoreError> {
+    let mut binds = Binds::default();
+    let (id, version) = (binds.one(id), binds.one(version));
+    let sql = format!("DELETE FROM {table} WHERE id = {id} AND version = {version}");
+    let engine = tx.engine();
+    let done = tx.connection().execute_raw(statement(engine, sql, binds.take())).await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// The column named `column`.
@@ -62,35 +90,6 @@ fn instant(column: &'static str, micros: i64) -> Result<Timestamp, StoreError> {
 
 pub(crate) fn corrupt(column: &'static str, value: &str) -> StoreError {
     StoreError::Corrupt { column, value: value.chars().take(80).collect() }
-}
-
-/// The values of a statement under construction, and the places that they take in its text.
-#[derive(Default)]
-pub(crate) struct Values(pub(crate) Vec<Value>);
-
-impl Values {
-    /// Takes a value; gives its place.
-    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> String {
-        self.0.push(value.into());
-        format!("${}", self.0.len())
-    }
-
-    /// Takes a list; gives its places, joined by commas.
-    pub(crate) fn bind_all<T: Into<Value>>(&mut self, values: impl IntoIterator<Item = T>) -> String {
-        let mut places = String::new();
-        for value in values {
-            if !places.is_empty() {
-                places.push_str(", ");
-            }
-            places.push_str(&self.bind(value));
-        }
-        places
-    }
-
-    /// Takes a row; gives its places in parentheses.
-    pub(crate) fn bind_row(&mut self, values: impl IntoIterator<Item = Value>) -> String {
-        format!("({})", self.bind_all(values))
-    }
 }
 
 /// An instant as its column holds it.

@@ -6,7 +6,7 @@ use domain::{LocalizedText, Timestamp, VenueId, VenueRules, VenueSnapshot, Zone}
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::binds::Binds;
-use crate::sql::{corrupt, get, get_at, get_json, json_text, statement};
+use crate::sql::{corrupt, delete_version, get, get_at, get_json, json_text, select};
 use crate::{Engine, Store, StoreError, Tx};
 
 /// What an organizer decides about a venue.
@@ -72,7 +72,7 @@ pub async fn list(store: &Store, after: Option<VenueId>, limit: u32) -> Result<V
     let after = binds.one(after.map_or(0, |id| id.0));
     let limit = binds.one(i64::from(limit));
     let sql = format!("SELECT {COLUMNS} FROM venues WHERE id > {after} ORDER BY id LIMIT {limit}");
-    select(store.reader(), store.engine(), sql, binds).await
+    select(store.reader(), store.engine(), sql, binds, venue).await
 }
 
 /// The venue with `id`.
@@ -97,7 +97,7 @@ pub async fn lock(tx: &mut Tx, ids: &[VenueId]) -> Result<Vec<Venue>, StoreError
     };
     let sql = format!("SELECT {COLUMNS} FROM venues WHERE id IN ({places}) ORDER BY id{lock}");
     let engine = tx.engine();
-    select(tx.connection(), engine, sql, binds).await
+    select(tx.connection(), engine, sql, binds, venue).await
 }
 
 /// The venues that the imported source calls by one of `guids`.
@@ -111,7 +111,7 @@ pub async fn by_guids(tx: &mut Tx, guids: &[String]) -> Result<Vec<Venue>, Store
         let mut binds = Binds::default();
         let places = binds.all(page.iter().cloned());
         let sql = format!("SELECT {COLUMNS} FROM venues WHERE guid IN ({places}) ORDER BY id");
-        found.extend(select(tx.connection(), engine, sql, binds).await?);
+        found.extend(select(tx.connection(), engine, sql, binds, venue).await?);
     }
     Ok(found)
 }
@@ -144,7 +144,7 @@ pub async fn insert(
          {longitude}, {zone}, {setup}, {turnaround}, 1, {now}, {now}) RETURNING {COLUMNS}"
     );
     let engine = tx.engine();
-    let made = select(tx.connection(), engine, sql, binds).await?.pop();
+    let made = select(tx.connection(), engine, sql, binds, venue).await?.pop();
     made.ok_or(StoreError::Corrupt { column: "venues.id", value: "no row was returned".to_owned() })
 }
 
@@ -177,7 +177,7 @@ pub async fn update(
          version + 1, updated_at = {now} WHERE id = {id} AND version = {version} RETURNING {COLUMNS}"
     );
     let engine = tx.engine();
-    Ok(select(tx.connection(), engine, sql, binds).await?.pop())
+    Ok(select(tx.connection(), engine, sql, binds, venue).await?.pop())
 }
 
 /// Removes the venue with `id` if it is at `version`; whether it did. Lock it and see that no event refers to it
@@ -186,12 +186,7 @@ pub async fn update(
 /// # Errors
 /// [`StoreError`].
 pub async fn delete(tx: &mut Tx, id: VenueId, version: i64) -> Result<bool, StoreError> {
-    let mut binds = Binds::default();
-    let (id, version) = (binds.one(id.0), binds.one(version));
-    let sql = format!("DELETE FROM venues WHERE id = {id} AND version = {version}");
-    let engine = tx.engine();
-    let done = tx.connection().execute_raw(statement(engine, sql, binds.take())).await?;
-    Ok(done.rows_affected() == 1)
+    delete_version(tx, "venues", id.0, version).await
 }
 
 /// The venues with `ids`, by id.
@@ -203,17 +198,7 @@ pub(crate) async fn load<C: ConnectionTrait>(
     let mut binds = Binds::default();
     let places = binds.all(ids.iter().map(|id| id.0));
     let sql = format!("SELECT {COLUMNS} FROM venues WHERE id IN ({places}) ORDER BY id");
-    select(db, engine, sql, binds).await
-}
-
-async fn select<C: ConnectionTrait>(
-    db: &C,
-    engine: Engine,
-    sql: String,
-    binds: Binds,
-) -> Result<Vec<Venue>, StoreError> {
-    let rows = db.query_all_raw(statement(engine, sql, binds.take())).await?;
-    rows.iter().map(venue).collect()
+    select(db, engine, sql, binds, venue).await
 }
 
 fn venue(row: &QueryResult) -> Result<Venue, StoreError> {

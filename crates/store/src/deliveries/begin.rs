@@ -9,8 +9,9 @@ use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::row::{Row, lock, write};
 use super::{Move, settle};
+use crate::binds::Binds;
 use crate::evidence::{NewEvidence, insert};
-use crate::sql::{Values, at, get, get_at_null, statement};
+use crate::sql::{at, get, get_at_null, statement};
 use crate::{StoreError, Tx};
 
 /// Which attempts to begin, and by which rules.
@@ -158,8 +159,8 @@ async fn facts(tx: &mut Tx, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Fa
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut values = Values::default();
-    let places = values.bind_all(ids.iter().map(|id| id.0));
+    let mut values = Binds::default();
+    let places = values.all(ids.iter().map(|id| id.0));
     let sql = format!(
         "SELECT d.id, d.user_id, d.device_id, d.target, d.language, v.state AS device_state, v.token, \
          v.token_kind, v.registered_at, a.started_at, a.finished_at \
@@ -168,7 +169,7 @@ async fn facts(tx: &mut Tx, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Fa
          WHERE d.id IN ({places})"
     );
     let engine = tx.engine();
-    let rows = tx.connection().query_all_raw(statement(engine, sql, values.0)).await?;
+    let rows = tx.connection().query_all_raw(statement(engine, sql, values.take())).await?;
     rows.iter().map(|row| Ok((DeliveryId(get(row, "id")?), read_facts(row)?))).collect()
 }
 
@@ -228,14 +229,14 @@ async fn insert_attempts(tx: &mut Tx, sending: &[Sending], now: Timestamp) -> Re
     if sending.is_empty() {
         return Ok(());
     }
-    let mut values = Values::default();
+    let mut values = Binds::default();
     let rows = sending
         .iter()
-        .map(|one| values.bind_row([one.id.0.into(), i64::from(one.attempt).into(), at(now)]))
+        .map(|one| values.row([one.id.0.into(), i64::from(one.attempt).into(), at(now)]))
         .collect::<Vec<_>>()
         .join(", ");
     let sql = format!("INSERT INTO attempts (delivery_id, number, started_at) VALUES {rows}");
     let engine = tx.engine();
-    tx.connection().execute_raw(statement(engine, sql, values.0)).await?;
+    tx.connection().execute_raw(statement(engine, sql, values.take())).await?;
     Ok(())
 }

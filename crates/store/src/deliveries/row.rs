@@ -6,7 +6,8 @@ use domain::{Channel, DeliveryId, DeliveryState, EvidenceKind, Lane, Notificatio
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::Move;
-use crate::sql::{Values, at_null, get, get_at, get_at_null, get_word, statement};
+use crate::binds::Binds;
+use crate::sql::{at_null, get, get_at, get_at_null, get_word, statement};
 use crate::{Engine, StoreError, Tx};
 
 /// What may change about a delivery, and what that depends on.
@@ -84,8 +85,8 @@ pub(crate) async fn lock(tx: &mut Tx, ids: &[DeliveryId]) -> Result<Vec<Row>, St
         return Ok(Vec::new());
     }
     let engine = tx.engine();
-    let mut values = Values::default();
-    let places = values.bind_all(ids.iter().map(|id| id.0));
+    let mut values = Binds::default();
+    let places = values.all(ids.iter().map(|id| id.0));
     let lock = match engine {
         Engine::Sqlite => "", // the transaction is the only writer
         Engine::Postgres => "FOR UPDATE OF d",
@@ -94,7 +95,7 @@ pub(crate) async fn lock(tx: &mut Tx, ids: &[DeliveryId]) -> Result<Vec<Row>, St
         "SELECT {COLUMNS} FROM deliveries d JOIN notifications n ON n.id = d.notification_id \
          WHERE d.id IN ({places}) ORDER BY d.id {lock}"
     );
-    let rows = tx.connection().query_all_raw(statement(engine, sql, values.0)).await?;
+    let rows = tx.connection().query_all_raw(statement(engine, sql, values.take())).await?;
     rows.iter().map(read).collect()
 }
 
@@ -128,8 +129,8 @@ pub(crate) async fn write(tx: &mut Tx, rows: &[Row], now: Timestamp) -> Result<V
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let mut values = Values::default();
-    let places = rows.iter().map(|row| values.bind_row(written(row))).collect::<Vec<_>>().join(", ");
+    let mut values = Binds::default();
+    let places = rows.iter().map(|row| values.row(written(row))).collect::<Vec<_>>().join(", ");
     // both engines name the columns of VALUES column1, column2, …
     let sql = format!(
         "UPDATE deliveries SET state = v.column2, reason = v.column3, attempts = v.column4, fence = v.column5, \
@@ -138,7 +139,7 @@ pub(crate) async fn write(tx: &mut Tx, rows: &[Row], now: Timestamp) -> Result<V
          FROM (VALUES {places}) AS v WHERE deliveries.id = v.column1"
     );
     let engine = tx.engine();
-    tx.connection().execute_raw(statement(engine, sql, values.0)).await?;
+    tx.connection().execute_raw(statement(engine, sql, values.take())).await?;
     let moves: Vec<Move> =
         rows.iter().filter(|row| row.was != row.state).map(|row| moved(row, now)).collect();
     count_moves(tx, &moves, now).await?;
@@ -186,11 +187,11 @@ pub(super) async fn count_moves(tx: &mut Tx, moves: &[Move], now: Timestamp) -> 
     if sums.is_empty() {
         return Ok(());
     }
-    let mut values = Values::default();
+    let mut values = Binds::default();
     let rows = sums
         .into_iter()
         .map(|((notification, channel, state), sum)| {
-            values.bind_row([
+            values.row([
                 notification.0.into(),
                 channel.as_str().into(),
                 state.as_str().into(),
@@ -206,6 +207,6 @@ pub(super) async fn count_moves(tx: &mut Tx, moves: &[Move], now: Timestamp) -> 
          deliveries = notification_counts.deliveries + excluded.deliveries, changed_at = excluded.changed_at"
     );
     let engine = tx.engine();
-    tx.connection().execute_raw(statement(engine, sql, values.0)).await?;
+    tx.connection().execute_raw(statement(engine, sql, values.take())).await?;
     Ok(())
 }

@@ -7,8 +7,9 @@ use sea_orm::ConnectionTrait;
 
 use super::Move;
 use super::row::{Row, lock, write};
+use crate::binds::Binds;
 use crate::evidence::{self, NewEvidence};
-use crate::sql::{Values, at, statement};
+use crate::sql::{at, statement};
 use crate::{StoreError, Tx};
 
 /// What became of an attempt, and what follows from it.
@@ -173,12 +174,12 @@ pub(super) async fn close_attempts(tx: &mut Tx, closed: &[Closed], now: Timestam
     if closed.is_empty() {
         return Ok(());
     }
-    let mut values = Values::default();
-    let finished_at = values.bind(at(now));
+    let mut values = Binds::default();
+    let finished_at = values.one(at(now));
     let rows = closed
         .iter()
         .map(|one| {
-            values.bind_row([
+            values.row([
                 one.id.0.into(),
                 one.number.into(),
                 one.action.into(),
@@ -194,7 +195,7 @@ pub(super) async fn close_attempts(tx: &mut Tx, closed: &[Closed], now: Timestam
          WHERE attempts.delivery_id = v.column1 AND attempts.number = v.column2 AND attempts.finished_at IS NULL"
     );
     let engine = tx.engine();
-    tx.connection().execute_raw(statement(engine, sql, values.0)).await?;
+    tx.connection().execute_raw(statement(engine, sql, values.take())).await?;
     Ok(())
 }
 
@@ -202,14 +203,14 @@ async fn delete_attempts(tx: &mut Tx, attempts: &[(DeliveryId, i64)]) -> Result<
     if attempts.is_empty() {
         return Ok(());
     }
-    let mut values = Values::default();
+    let mut values = Binds::default();
     let rows = attempts
         .iter()
-        .map(|(id, number)| values.bind_row([id.0.into(), (*number).into()]))
+        .map(|(id, number)| values.row([id.0.into(), (*number).into()]))
         .collect::<Vec<_>>()
         .join(", ");
     let sql = format!("DELETE FROM attempts WHERE (delivery_id, number) IN (VALUES {rows})");
     let engine = tx.engine();
-    tx.connection().execute_raw(statement(engine, sql, values.0)).await?;
+    tx.connection().execute_raw(statement(engine, sql, values.take())).await?;
     Ok(())
 }
