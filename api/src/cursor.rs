@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use utoipa::IntoParams;
 
 use crate::code::Code;
 use crate::error::ApiError;
@@ -23,6 +24,18 @@ pub(crate) const LIMIT_MAX: u32 = 200;
 /// Makes and reads cursors. Every API process of an installation has the same key.
 #[derive(Clone)]
 pub(crate) struct Cursors([u8; 32]);
+
+/// `?limit=&cursor=`: which page of a list, as it is written.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// Items of a page: 1 to 200.
+    #[param(default = 50, minimum = 1, maximum = 200)]
+    pub(crate) limit: Option<u32>,
+    /// `meta.next_cursor` of the page before.
+    pub(crate) cursor: Option<String>,
+}
 
 /// Which page of a list a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,13 +8,14 @@ use domain::{AnnouncementId, Audience, Lane, LocalizedText, NotificationId, Time
 use serde::{Deserialize, Serialize};
 use store::announcements::Announcement;
 use store::notifications::{self, Count};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::Answer;
 use crate::app::App;
 use crate::code::Code;
+use crate::cursor::PageQuery;
 use crate::error::ApiError;
 use crate::extract::{Announcer, Json, Mutation, Path, Query};
 use crate::fault::{Checks, Rule};
@@ -254,26 +255,14 @@ async fn show(
     Answer::ok(&AnnouncementReport { announcement: announcement.into(), receipts })
 }
 
-/// Which page of a list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// Items of a page: 1 to 200.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    limit: Option<u32>,
-    /// `meta.next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
 /// Announcements, the newest first.
 #[utoipa::path(get, path = "/api/v1/announcements", tag = "announcements", security(("bearer" = [])),
-    params(ListQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page of them", body = PageEnvelope<AnnouncementView>)))]
 async fn list(
     State(app): State<App>,
     Announcer(_caller): Announcer,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Answer, ApiError> {
     let page = app.cursors.request(query.limit, query.cursor.as_deref(), &"announcements")?;
     let rows = store::announcements::list(&app.store, page.after, page.limit + 1).await?;

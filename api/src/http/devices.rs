@@ -5,13 +5,14 @@ use axum::http::StatusCode;
 use domain::{Channel, DeviceId, Principal, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::devices::{Device, DeviceState, NewDevice, Platform, TokenKind};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Answer, Say};
 use crate::app::App;
 use crate::code::Code;
+use crate::cursor::PageQuery;
 use crate::error::ApiError;
 use crate::extract::{IfMatch, Json, Member, Path, Query};
 use crate::fault::{Checks, Rule};
@@ -189,25 +190,13 @@ const ANOTHER: Rule = Rule::Own(
     "لا يمكن تغيير التثبيت أو القناة: سجّل جهازًا آخر",
 );
 
-/// Which page of a list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// Items of a page: 1 to 200.
-    #[param(default = 50, minimum = 1, maximum = 200)]
-    limit: Option<u32>,
-    /// `meta.next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
 /// The caller's devices.
-#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", security(("bearer" = [])), params(ListQuery),
+#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, description = "A page of them", body = PageEnvelope<DeviceView>)))]
 async fn list(
     State(app): State<App>,
     Member(caller): Member,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Answer, ApiError> {
     let scope = ("devices", caller.user_id);
     let page = app.cursors.request::<DeviceId>(query.limit, query.cursor.as_deref(), &scope)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use domain::{
     CategoryId, ChangeKind, EventId, EventPlan, EventStatus, Language, LocalizedText, PerformerId, Timestamp,
-    VenueId, aspects_between, conflicts_within,
+    VenueId, conflicts_within,
 };
 use store::categories::CategoryPlan;
 use store::events::Event;
@@ -206,13 +206,7 @@ async fn tell(
 ) -> Result<(), StoreError> {
     for event in written {
         let Some(before) = touched.get(&event.id) else { continue };
-        let aspects =
-            aspects_between(before.map(|before| (&before.plan, before.status)), (&event.plan, event.status));
-        let kind = ChangeKind::Event {
-            event: Box::new(event.snapshot()),
-            previous: before.map(|before| Box::new(before.snapshot())),
-            aspects,
-        };
+        let kind = event.change_since(*before);
         outbox::append(tx, &run.author.change(run.now, kind)).await?;
     }
     Ok(())

@@ -5,7 +5,7 @@
 
 use domain::{
     Booking, CategoryId, ChangeKind, Conflict, EventId, EventPlan, EventStatus, IllegalTransition,
-    PerformerId, Severity, Timestamp, VenueId, aspects_between, conflicts_of,
+    PerformerId, Severity, Timestamp, VenueId, conflicts_of,
 };
 use store::events::{self, Event};
 use store::{StoreError, Tx, categories, outbox, performers, venues};
@@ -248,14 +248,7 @@ async fn publish(
     before: Option<&Event>,
 ) -> Result<Event, EventError> {
     let event = find(tx, id).await?;
-    let aspects =
-        aspects_between(before.map(|before| (&before.plan, before.status)), (&event.plan, event.status));
-    let kind = ChangeKind::Event {
-        event: Box::new(event.snapshot()),
-        previous: before.map(|before| Box::new(before.snapshot())),
-        aspects,
-    };
-    outbox::append(tx, &author.change(now, kind)).await?;
+    outbox::append(tx, &author.change(now, event.change_since(before))).await?;
     Ok(event)
 }
 
