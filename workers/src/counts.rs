@@ -69,6 +69,7 @@ async fn round(app: &App, topic: &Topic, published: &mut Published) -> Result<()
             data: data.clone(),
             lane: Lane::Standard,
             change: None,
+            attributes: None,
             at: now,
         })
         .collect();

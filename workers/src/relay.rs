@@ -132,6 +132,7 @@ pub(crate) fn publications(change: &Change) -> Vec<NewPublication> {
             data: data.clone(),
             lane,
             change: whole.take(),
+            attributes: None,
             at: change.at,
         })
         .collect()

@@ -4,6 +4,7 @@
 //! One noun per idea; the words are those of `docs/ARCHITECTURE.md`.
 
 mod access;
+mod attributes;
 mod change;
 mod channel;
 mod conflict;
@@ -20,6 +21,7 @@ mod time;
 mod topic;
 
 pub use access::{Claims, Principal, may_subscribe};
+pub use attributes::{Attributes, Publisher};
 pub use change::{
     Announced, Aspect, Audience, Change, ChangeKind, EventSnapshot, NotificationKind, VenueSnapshot,
 };

@@ -51,6 +51,8 @@ pub struct NewPublication {
     pub lane: Lane,
     /// The whole [`domain::Change`] as JSON, on the publication of its primary topic only: for the planner.
     pub change: Option<Bytes>,
+    /// What travels along for the hubs: [`domain::Attributes`], encoded. The log does not look into it.
+    pub attributes: Option<Bytes>,
     /// When the change was made.
     pub at: Timestamp,
 }
@@ -266,7 +268,12 @@ impl ChangeLog {
     }
 
     fn check_size(&self, publication: &NewPublication) -> Result<(), StreamsError> {
-        let bytes = publication.data.len() + publication.change.as_ref().map_or(0, Bytes::len);
+        let bytes = [&publication.change, &publication.attributes]
+            .into_iter()
+            .flatten()
+            .map(Bytes::len)
+            .sum::<usize>()
+            + publication.data.len();
         if bytes > self.publication_bytes_max {
             return Err(StreamsError::TooLarge {
                 what: format!("a publication in {}", publication.topic),

@@ -48,6 +48,7 @@ impl Model {
             data: Bytes::from(format!("{offset}")),
             lane: Lane::Standard,
             change: None,
+            attributes: None,
             at: at(second),
         };
         self.entries.push((offset, number, Entry { partition: 0, offset, prev, first, publication }));

@@ -137,6 +137,7 @@ impl Stand {
             data: Bytes::from(offset.to_string()),
             lane: Lane::Standard,
             change: None,
+            attributes: None,
             at: self.clock.now(),
         };
         let entry = Entry { partition: 0, offset, prev: offset - 1, first: offset == 1, publication };

@@ -70,6 +70,7 @@ impl Ground {
                 data: Bytes::from(data.to_string()),
                 lane: Lane::Standard,
                 change: None,
+                attributes: None,
                 at: now,
             })
             .collect();

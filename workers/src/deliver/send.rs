@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Action, Language, NotificationId, PublicationId, Topic};
+use domain::{Action, Attributes, Language, NotificationId, PublicationId, Topic};
 use serde_json::json;
 use store::StoreError;
 use store::deliveries::Sending;
@@ -113,12 +113,14 @@ fn publication(app: &App, sending: &Sending, notification: &Notification) -> New
         "data": notification.data,
         "expires_at": sending.expires_at,
     });
+    let attributes = Attributes { delivery: Some(sending.id), ..Attributes::default() };
     NewPublication {
         id: PublicationId(Uuid::new_v5(&sending.id.0, b"socket")),
         topic: Topic::user(sending.user_id),
         data: Bytes::from(data.to_string()),
         lane: notification.lane,
         change: None,
+        attributes: attributes.encode().map(Bytes::from),
         at: app.now(),
     }
 }

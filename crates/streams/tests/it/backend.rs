@@ -103,6 +103,7 @@ pub(crate) fn publication(topic_name: &str, text: &str) -> NewPublication {
         data: Bytes::from(format!("{{\"text\":\"{text}\"}}")),
         lane: Lane::Standard,
         change: None,
+        attributes: None,
         at: WallClock.now(),
     }
 }

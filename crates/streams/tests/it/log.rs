@@ -42,6 +42,7 @@ async fn entries_come_back_as_appended(backend: Backend) {
     plain.lane = Lane::Emergency;
     let mut primary = publication("event:17", "moved");
     primary.change = Some(Bytes::from_static(b"{\"kind\":\"event\"}"));
+    primary.attributes = Some(Bytes::from_static(b"{\"ephemeral\":true}"));
     for publication in [plain, primary] {
         let positions = log.append(std::slice::from_ref(&publication)).await.unwrap();
         let mut cursor = start(log, log.partition_of(&publication.topic)).await;

@@ -3,6 +3,7 @@
 //! The first frame of each file is a [`Head`]: how every partition stood when the file was begun. Each further frame
 //! is a batch of entries or a new epoch.
 
+use bytes::Bytes;
 use domain::{Lane, PublicationId, Timestamp, Topic};
 
 use crate::codec::{Decode, Encode};
@@ -12,7 +13,7 @@ const HEAD: u8 = 1;
 const BATCH: u8 = 2;
 const EPOCH: u8 = 3;
 /// Rises when older versions can no longer read what is written.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// How the partitions stood when a file was begun: epoch and last offset of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,12 +107,11 @@ fn encode_entry(out: &mut Vec<u8>, entry: &Entry) {
     out.extend_from_slice(publication.id.0.as_bytes());
     out.put_bytes(publication.topic.as_str().as_bytes());
     out.put_bytes(&publication.data);
-    match &publication.change {
-        Some(change) => {
-            out.push(1);
-            out.put_bytes(change);
+    for optional in [&publication.change, &publication.attributes] {
+        out.push(u8::from(optional.is_some()));
+        if let Some(bytes) = optional {
+            out.put_bytes(bytes);
         }
-        None => out.push(0),
     }
 }
 
@@ -158,14 +158,20 @@ pub(super) fn decode_entry(input: &mut Decode<'_>) -> Option<Entry> {
     let id = PublicationId(uuid::Uuid::from_bytes(input.array()?));
     let topic = Topic::new(input.text()?).ok()?;
     let data = input.bytes()?;
-    let change = if flag(input.u8()?)? { Some(input.bytes()?) } else { None };
+    let change = optional_bytes(input)?;
+    let attributes = optional_bytes(input)?;
     Some(Entry {
         partition,
         offset,
         prev,
         first,
-        publication: Publication { id, topic, data, lane, change, at },
+        publication: Publication { id, topic, data, lane, change, attributes, at },
     })
+}
+
+/// A byte string behind a flag that says whether it is there.
+fn optional_bytes(input: &mut Decode<'_>) -> Option<Option<Bytes>> {
+    Some(if flag(input.u8()?)? { Some(input.bytes()?) } else { None })
 }
 
 fn flag(byte: u8) -> Option<bool> {
@@ -188,7 +194,6 @@ fn lane_number(lane: Lane) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -200,6 +205,7 @@ mod tests {
             data: Bytes::from_static(b"{}"),
             lane: Lane::Emergency,
             change: Some(Bytes::from_static(b"{\"id\":1}")),
+            attributes: Some(Bytes::from_static(b"{\"ephemeral\":true}")),
             at: Timestamp::from_microsecond(1_700_000_000_000_001).unwrap(),
         };
         Entry { partition: 3, offset: 9, prev: 4, first: true, publication }

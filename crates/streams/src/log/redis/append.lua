@@ -1,8 +1,8 @@
 -- Appends publications to one partition, and trims it.
 -- KEYS: meta, log, topics, ids
 -- ARGV: an epoch in case a new one is needed, entries retained, their age in seconds, entries trimmed at most, the
---       channel and the name of the partition on it; then of each publication: id, topic, lane, time, data, change
---       ('' when there is none)
+--       channel and the name of the partition on it; then of each publication: id, topic, lane, time, data, change,
+--       attributes ('' when there are none)
 -- Returns {epoch, offset, offset, ...}
 local meta, log, topics, ids = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local function text(number) return string.format('%.0f', number) end
@@ -18,7 +18,7 @@ end
 
 local now = tonumber(redis.call('TIME')[1])
 local offsets, appended = {epoch}, false
-for at = 7, #ARGV, 6 do
+for at = 7, #ARGV, 7 do
   local id, topic = ARGV[at], ARGV[at + 1]
   local offset = redis.call('HGET', ids, id)
   if not offset then
@@ -32,6 +32,10 @@ for at = 7, #ARGV, 6 do
     if ARGV[at + 5] ~= '' then
       fields[#fields + 1] = 'c'
       fields[#fields + 1] = ARGV[at + 5]
+    end
+    if ARGV[at + 6] ~= '' then
+      fields[#fields + 1] = 'x'
+      fields[#fields + 1] = ARGV[at + 6]
     end
     redis.call('XADD', log, offset .. '-0', unpack(fields))
     redis.call('HSET', topics, topic, offset)

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{Entry, Epoch, NewPublication, Partition, PartitionState, Publication};
 
 /// A publication as arguments of the script that appends.
-pub(super) fn arguments(publication: &NewPublication) -> [Value; 6] {
+pub(super) fn arguments(publication: &NewPublication) -> [Value; 7] {
     [
         Value::Bytes(Bytes::copy_from_slice(publication.id.0.as_bytes())),
         publication.topic.as_str().into(),
@@ -18,6 +18,7 @@ pub(super) fn arguments(publication: &NewPublication) -> [Value; 6] {
         publication.at.as_microsecond().to_string().into(),
         Value::Bytes(publication.data.clone()),
         Value::Bytes(publication.change.clone().unwrap_or_default()),
+        Value::Bytes(publication.attributes.clone().unwrap_or_default()),
     ]
 }
 
@@ -33,6 +34,7 @@ pub(super) fn decode(partition: Partition, value: Value) -> Option<Entry> {
         at: Timestamp::from_microsecond(text(&fields.remove(&b'a')?)?.parse().ok()?).ok()?,
         data: fields.remove(&b'd')?,
         change: fields.remove(&b'c'),
+        attributes: fields.remove(&b'x'),
     };
     Some(Entry {
         partition,
