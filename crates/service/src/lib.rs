@@ -15,4 +15,6 @@ pub mod token;
 pub use clock::SystemClock;
 pub use config::Faults;
 pub use lifecycle::{Lifecycle, Readiness};
-pub use token::{KeyError, TokenError, TokenSigner, TokenVerifier};
+pub use token::{
+    ForeignKey, ForeignKeyError, ForeignVerifier, KeyError, TokenError, TokenSigner, TokenVerifier,
+};

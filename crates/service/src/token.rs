@@ -1,8 +1,10 @@
 //! Access tokens: EdDSA JWTs of type `at+jwt` (RFC 9068), made by the API and believed by whoever has the public key.
 //!
-//! Only EdDSA exists here: a token that names another algorithm is refused before a key is looked up, so neither
+//! Only `EdDSA` exists for them: a token that names another algorithm is refused before a key is looked up, so neither
 //! `none` nor a public key used as an HMAC secret gets anywhere. The time is the caller's; what the claims mean is
-//! `domain`'s.
+//! `domain`'s. Tokens that others have made are [`ForeignVerifier`]'s.
+
+mod foreign;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use self::foreign::{ForeignKey, ForeignKeyError, ForeignVerifier};
 
 /// The type that our tokens say they are.
 const TYPE: &str = "at+jwt";
@@ -163,11 +167,10 @@ impl TokenVerifier {
         now: Timestamp,
     ) -> Result<C, TokenError> {
         let key = self.key_of(token)?;
-        let data = jsonwebtoken::decode::<serde_json::Value>(token, &key.decoding, &self.rules)
-            .map_err(|error| reason(&error))?;
-        let registered = Registered::deserialize(&data.claims).map_err(|_| TokenError::Malformed)?;
+        let claims = decode(token, &key.decoding, &self.rules)?;
+        let registered = Registered::deserialize(&claims).map_err(|_| TokenError::Malformed)?;
         registered.check(issuer, audience, now.as_second())?;
-        serde_json::from_value(data.claims).map_err(|_| TokenError::Malformed)
+        serde_json::from_value(claims).map_err(|_| TokenError::Malformed)
     }
 
     fn of(keys: Vec<VerifyKey>) -> Self {
@@ -219,11 +222,13 @@ fn key_id(key: &VerifyingKey) -> String {
     hex::encode(&Sha256::digest(key.as_bytes())[..8])
 }
 
-fn reason(error: &jsonwebtoken::errors::Error) -> TokenError {
-    match error.kind() {
+/// The claims of a token that `key` has signed; what they say is not looked at.
+fn decode(token: &str, key: &DecodingKey, rules: &Validation) -> Result<serde_json::Value, TokenError> {
+    let reason = |error: jsonwebtoken::errors::Error| match error.kind() {
         jsonwebtoken::errors::ErrorKind::InvalidSignature => TokenError::Signature,
         _ => TokenError::Malformed,
-    }
+    };
+    jsonwebtoken::decode(token, key, rules).map(|data| data.claims).map_err(reason)
 }
 
 impl fmt::Debug for TokenSigner {
