@@ -1,12 +1,11 @@
 //! Publications on their way from the tail to the shards, encoded once however many sockets take them.
 
-use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use domain::Topic;
 use protocol::centrifuge::reply::{Event, Publication};
-use protocol::centrifuge::{Payload, Push, Reply, json};
+use protocol::centrifuge::{Dialect, Payload, Push, Reply};
 use protocol::ws;
 use streams::Partition;
 use tokio::time::Instant;
@@ -55,9 +54,9 @@ impl Live {
 
 fn json_frame(topic: &Topic, data: &[u8], offset: u64) -> Bytes {
     let mut message = Vec::with_capacity(data.len() + topic.as_str().len() + 64);
-    let publication = Publication { data: Payload::trusted(data), offset };
-    let push = Push { channel: Cow::Borrowed(topic.as_str()), event: Event::Publication(publication) };
-    json::write_reply(&mut message, &Reply::Push(push));
+    let publication = Publication { data: Payload::trusted(data), offset, ..Publication::default() };
+    let push = Push::to(topic.as_str(), Event::Publication(publication));
+    Dialect::Json.write_reply(&mut message, &Reply::Push(push));
     ws::frame(ws::Opcode::Text, &message).into()
 }
 

@@ -12,8 +12,8 @@ mod rpc;
 mod subscribe;
 
 use domain::{DeliveryId, DeliveryState, Principal, Timestamp, Topic, TopicError};
+use protocol::centrifuge::Dialect;
 use protocol::centrifuge::command::{Command, Request};
-use protocol::centrifuge::json;
 use protocol::centrifuge::reply::{Answer, Event, Push, Reply};
 use protocol::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
 use streams::Partition;
@@ -147,10 +147,7 @@ impl From<DisconnectCode> for Fault {
 impl Out {
     /// Adds a message.
     pub(crate) fn say(&mut self, reply: &Reply<'_>) {
-        if !self.text.is_empty() {
-            self.text.push(json::SEPARATOR);
-        }
-        json::write_reply(&mut self.text, reply);
+        Dialect::Json.write_reply(&mut self.text, reply);
     }
 
     fn answer(&mut self, command: u32, answer: Answer<'_>) {
@@ -293,8 +290,8 @@ impl Session {
 
     fn say_unsubscribed(&mut self, at: usize, code: UnsubscribeCode, topics: &mut Topics, out: &mut Out) {
         let subscription = self.subscriptions.swap_remove(at);
-        let channel = topics.topic_of(subscription.id).as_str().into();
-        out.say(&Reply::Push(Push { channel, event: Event::unsubscribe(code) }));
+        let topic = topics.topic_of(subscription.id).as_str();
+        out.say(&Reply::Push(Push::to(topic, Event::unsubscribe(code))));
         topics.leave(subscription.id);
     }
 

@@ -13,7 +13,7 @@ use protocol::centrifuge::command::{
 use protocol::centrifuge::reply::{
     Answer, ConnectResult, Event, HistoryResult, Publication, RefreshResult, SubscribeResult,
 };
-use protocol::centrifuge::{Command, Payload, Push, Reply, Request, json};
+use protocol::centrifuge::{Command, Dialect, Payload, Push, Reply, Request};
 use protocol::codes::{ErrorCode, UnsubscribeCode};
 
 fn folder() -> PathBuf {
@@ -26,7 +26,7 @@ fn file(name: &str) -> String {
 }
 
 fn publication(data: &str, offset: u64) -> Publication<'_> {
-    Publication { data: Payload::trusted(data.as_bytes()), offset }
+    Publication { data: Payload::trusted(data.as_bytes()), offset, ..Publication::default() }
 }
 
 fn recovering(offset: u64) -> SubscribeRequest<'static> {
@@ -47,6 +47,8 @@ fn commands() -> Vec<(&'static str, Command<'static>)> {
                     subs: BTreeMap::from([("user:42".into(), recovering(17))]),
                     name: "js".into(),
                     version: "5.7.1".into(),
+                    headers: BTreeMap::from([("x-device".into(), "gate 3".into())]),
+                    flag: 1,
                 })),
             ),
         ),
@@ -81,6 +83,7 @@ fn commands() -> Vec<(&'static str, Command<'static>)> {
                 Request::Publish(PublishRequest {
                     channel: "venue:5".into(),
                     data: Some(Payload::trusted(r#"{"text":"\n ف"}"#.as_bytes())),
+                    ..Default::default()
                 }),
             ),
         ),
@@ -120,7 +123,11 @@ fn commands() -> Vec<(&'static str, Command<'static>)> {
             "command_sub_refresh",
             command(
                 11,
-                Request::SubRefresh(SubRefreshRequest { channel: "venue:5".into(), token: "eyJ.n.w".into() }),
+                Request::SubRefresh(SubRefreshRequest {
+                    channel: "venue:5".into(),
+                    token: "eyJ.n.w".into(),
+                    ..Default::default()
+                }),
             ),
         ),
         ("command_ping", command(12, Request::Ping)),
@@ -129,7 +136,7 @@ fn commands() -> Vec<(&'static str, Command<'static>)> {
 }
 
 fn replies() -> Vec<(&'static str, Reply<'static>)> {
-    let push = |channel: &'static str, event| Reply::Push(Push { channel: channel.into(), event });
+    let push = |channel: &'static str, event| Reply::Push(Push::to(channel, event));
     vec![
         ("reply_connect", Reply::Answer(1, Answer::Connect(Box::new(connected())))),
         (
@@ -222,6 +229,7 @@ fn connected() -> ConnectResult<'static> {
         ping: 25,
         pong: true,
         time: 1_784_145_600_000,
+        ..ConnectResult::default()
     }
 }
 
@@ -230,13 +238,13 @@ fn commands_match_their_files() {
     for (name, command) in commands() {
         let golden = file(name);
         let mut written = Vec::new();
-        json::write_command(&mut written, &command);
+        Dialect::Json.write_command(&mut written, &command);
         assert_eq!(
             String::from_utf8(written).unwrap(),
             golden.trim_end(),
             "{name} is written as in its file"
         );
-        let read: Vec<_> = json::commands(&golden).collect::<Result<_, _>>().unwrap();
+        let read: Vec<_> = Dialect::Json.commands(golden.as_bytes()).collect::<Result<_, _>>().unwrap();
         assert_eq!(read, [command], "{name} is read from its file");
     }
 }
@@ -246,13 +254,13 @@ fn replies_match_their_files() {
     for (name, reply) in replies() {
         let golden = file(name);
         let mut written = Vec::new();
-        json::write_reply(&mut written, &reply);
+        Dialect::Json.write_reply(&mut written, &reply);
         assert_eq!(
             String::from_utf8(written).unwrap(),
             golden.trim_end(),
             "{name} is written as in its file"
         );
-        let read: Vec<_> = json::replies(&golden).collect::<Result<_, _>>().unwrap();
+        let read: Vec<_> = Dialect::Json.replies(golden.as_bytes()).collect::<Result<_, _>>().unwrap();
         assert_eq!(read, [reply], "{name} is read from its file");
     }
 }

@@ -88,6 +88,7 @@ impl Session {
                 ping: u32::try_from(ping).unwrap_or(u32::MAX),
                 pong: !native,
                 time: world.now.as_microsecond() / 1000,
+                ..ConnectResult::default()
             })),
         );
     }

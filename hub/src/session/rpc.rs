@@ -24,7 +24,7 @@ struct Ack<'a> {
 pub(super) fn run(id: u32, request: &RpcRequest<'_>, world: &World<'_>, out: &mut Out) -> Result<(), Fault> {
     match &*request.method {
         "ack" => {
-            out.confirmations.push(read_ack(id, request.data, world)?);
+            out.confirmations.push(read_ack(id, request.data.as_ref(), world)?);
             Ok(())
         }
         "time" => {
@@ -38,7 +38,7 @@ pub(super) fn run(id: u32, request: &RpcRequest<'_>, world: &World<'_>, out: &mu
 }
 
 /// Who knows the delivery's code may confirm it, whoever they are.
-fn read_ack(command: u32, data: Option<Payload<'_>>, world: &World<'_>) -> Result<Confirmation, ErrorCode> {
+fn read_ack(command: u32, data: Option<&Payload<'_>>, world: &World<'_>) -> Result<Confirmation, ErrorCode> {
     let data = data.ok_or(ErrorCode::BadRequest)?;
     let ack: Ack<'_> = serde_json::from_slice(data.as_bytes()).map_err(|_| ErrorCode::BadRequest)?;
     if !matches!(ack.state, DeliveryState::Delivered | DeliveryState::Opened) {

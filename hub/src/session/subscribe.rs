@@ -143,11 +143,18 @@ impl Plan {
             publications: publications(&self.page),
             recovered: self.outcome == RecoveryOutcome::Recovered,
             was_recovering: self.outcome != RecoveryOutcome::NotAsked,
+            ..SubscribeResult::default()
         }
     }
 }
 
 /// A page as the protocol writes it.
 pub(super) fn publications(page: &[(u64, Bytes)]) -> Vec<Publication<'_>> {
-    page.iter().map(|(offset, data)| Publication { data: Payload::trusted(data), offset: *offset }).collect()
+    page.iter()
+        .map(|(offset, data)| Publication {
+            data: Payload::trusted(data),
+            offset: *offset,
+            ..Publication::default()
+        })
+        .collect()
 }

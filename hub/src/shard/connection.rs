@@ -62,7 +62,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Paused {
     /// The commands of the frame from the held one on.
-    pub(super) text: String,
+    pub(super) text: Vec<u8>,
     /// Bytes after the frame.
     pub(super) raw: Vec<u8>,
     pub(super) partition: Partition,

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use protocol::centrifuge::json;
+use protocol::centrifuge::Dialect;
 use protocol::centrifuge::reply::{Answer, Reply};
 use protocol::codes::{DisconnectCode, ErrorCode};
 use protocol::ws::{self, Event, Input};
@@ -55,7 +55,7 @@ enum Flow {
     Close(DisconnectCode),
     /// The commands from the held one on, and what it waits for.
     Hold {
-        text: String,
+        text: Vec<u8>,
         partition: Partition,
         offset: u64,
     },
@@ -171,7 +171,12 @@ impl Shard {
                     Ok(Some(_)) if !open => Heard::Nothing,
                     Ok(Some(Event::Text(text))) => {
                         let mut world = world!(self, key, Patience::Wait);
-                        Heard::Commands(converse(&mut connection.session, text, &mut world, &mut self.out))
+                        Heard::Commands(converse(
+                            &mut connection.session,
+                            text.as_bytes(),
+                            &mut world,
+                            &mut self.out,
+                        ))
                     }
                     Ok(Some(Event::Binary(_))) => Heard::End(DisconnectCode::InappropriateProtocol.into()),
                     Ok(Some(Event::Ping(payload))) => Heard::Ping(ws::frame(ws::Opcode::Pong, payload)),
@@ -297,8 +302,8 @@ impl Shard {
 }
 
 /// Gives the commands of a frame to the session, in order.
-fn converse(session: &mut Session, text: &str, world: &mut World<'_>, out: &mut Out) -> Flow {
-    let mut commands = json::commands(text);
+fn converse(session: &mut Session, frame: &[u8], world: &mut World<'_>, out: &mut Out) -> Flow {
+    let mut commands = Dialect::Json.commands(frame);
     loop {
         let here = commands.rest();
         let command = match commands.next() {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Payload;
+use super::filter::FilterNode;
+use super::{Payload, filter};
 
 /// One command. Commands with an id get exactly one reply with the same id.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,8 +67,14 @@ pub struct ConnectRequest<'a> {
     /// Its version.
     #[serde(borrow)]
     pub version: Cow<'a, str>,
+    /// What a browser cannot put into the headers of the upgrade. To be believed as little as a query.
+    #[serde(borrow)]
+    pub headers: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    /// Bits: 1 = understands dictionaries, which are not offered.
+    pub flag: i64,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "the protocol has them")]
 /// `subscribe`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -85,16 +92,21 @@ pub struct SubscribeRequest<'a> {
     pub epoch: Cow<'a, str>,
     /// The last offset that the client has seen.
     pub offset: u64,
+    /// For the server's own hooks.
+    #[serde(borrow)]
+    pub data: Option<Payload<'a>>,
     /// Wishes to be told of positions.
     pub positioned: bool,
     /// Wishes to be able to recover.
     pub recoverable: bool,
+    /// Wishes to be told who comes and goes.
+    pub join_leave: bool,
     /// Delta format that the client understands; empty: none.
     #[serde(borrow)]
     pub delta: Cow<'a, str>,
-    /// A filter over tags; its presence alone matters to a server that does not filter.
-    #[serde(borrow, rename = "tf")]
-    pub filter: Option<Payload<'a>>,
+    /// Which publications are wanted, by their tags; not checked yet ([`FilterNode::check`]).
+    #[serde(borrow, rename = "tf", deserialize_with = "filter::json::read")]
+    pub filter: Option<FilterNode<'a>>,
     /// Bits: 1 = understands numeric channels, 2 = refuse with error 112 when the position cannot be recovered.
     pub flag: i64,
     /// 0 = stream; others (map, shared poll) are declined.
@@ -103,6 +115,11 @@ pub struct SubscribeRequest<'a> {
 }
 
 impl SubscribeRequest<'_> {
+    /// Whether the client understands numbers in place of channel names.
+    pub fn takes_numbers(&self) -> bool {
+        self.flag & 1 != 0
+    }
+
     /// Whether the client prefers error 112 to a subscription that is not recovered.
     pub fn rejects_unrecovered(&self) -> bool {
         self.flag & 2 != 0
@@ -128,6 +145,9 @@ pub struct PublishRequest<'a> {
     /// What.
     #[serde(borrow)]
     pub data: Option<Payload<'a>>,
+    /// 0 = stream; others (map) are declined.
+    #[serde(rename = "type")]
+    pub kind: i32,
 }
 
 /// `presence`, `presence_stats`.
@@ -206,4 +226,18 @@ pub struct SubRefreshRequest<'a> {
     /// The new subscription token.
     #[serde(borrow)]
     pub token: Cow<'a, str>,
+    /// 0 = stream; others (shared poll) are declined.
+    #[serde(rename = "type")]
+    pub kind: i32,
+}
+
+/// The body of a request to `/emulation`: commands for a connection whose replies come down another way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EmulationRequest<'a> {
+    /// Which node the connection is at.
+    pub node: Cow<'a, str>,
+    /// Which connection; not to be guessed.
+    pub session: Cow<'a, str>,
+    /// A frame of commands.
+    pub data: Cow<'a, [u8]>,
 }

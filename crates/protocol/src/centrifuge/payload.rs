@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// A payload: in the JSON dialect one JSON document without raw line breaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Payload<'a>(&'a [u8]);
+/// A payload: in the JSON dialect one JSON document without raw line breaks, in the Protobuf dialect any bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Payload<'a>(Cow<'a, [u8]>);
 
 /// Bytes that are not one JSON document.
 #[derive(Debug, thiserror::Error)]
@@ -17,18 +17,28 @@ pub struct PayloadError(#[source] serde_json::Error);
 impl<'a> Payload<'a> {
     /// Takes bytes that came through [`minify`]; they are not looked at again.
     pub fn trusted(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self(Cow::Borrowed(bytes))
+    }
+
+    /// Takes bytes that nobody needs to keep.
+    pub fn owned(bytes: Vec<u8>) -> Self {
+        Self(Cow::Owned(bytes))
     }
 
     /// The bytes.
-    pub fn as_bytes(self) -> &'a [u8] {
-        self.0
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether there is nothing, not even an empty document.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Payload<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(|raw| Self(raw.get().as_bytes()))
+        <&RawValue>::deserialize(deserializer).map(|raw| Self::trusted(raw.get().as_bytes()))
     }
 }
 

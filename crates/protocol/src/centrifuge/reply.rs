@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Payload;
-use crate::codes::{ErrorCode, UnsubscribeCode};
+use crate::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
 
 /// One message of the server.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,12 +30,20 @@ pub enum Answer<'a> {
     Subscribe(SubscribeResult<'a>),
     /// To `unsubscribe`.
     Unsubscribe,
+    /// To `publish`.
+    Publish,
+    /// To `presence`: who is there, by client.
+    Presence(BTreeMap<Cow<'a, str>, ClientInfo<'a>>),
+    /// To `presence_stats`.
+    PresenceStats(PresenceStats),
     /// To `history`.
     History(HistoryResult<'a>),
     /// To `rpc`: the result's data.
     Rpc(Option<Payload<'a>>),
     /// To `refresh`.
     Refresh(RefreshResult<'a>),
+    /// To `sub_refresh`.
+    SubRefresh(SubRefreshResult),
 }
 
 impl Answer<'_> {
@@ -62,7 +70,7 @@ pub struct Error<'a> {
     pub temporary: bool,
 }
 
-/// Result of `connect`.
+/// Result of `connect`; transports that go one way push it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ConnectResult<'a> {
@@ -76,6 +84,9 @@ pub struct ConnectResult<'a> {
     pub expires: bool,
     /// Within so many seconds.
     pub ttl: u32,
+    /// The application's own.
+    #[serde(borrow)]
+    pub data: Option<Payload<'a>>,
     /// The server-side subscriptions, by channel.
     #[serde(borrow)]
     pub subs: BTreeMap<Cow<'a, str>, SubscribeResult<'a>>,
@@ -83,6 +94,12 @@ pub struct ConnectResult<'a> {
     pub ping: u32,
     /// Whether pings are to be answered.
     pub pong: bool,
+    /// The name by which emulation requests reach the connection; empty where there are none.
+    #[serde(borrow)]
+    pub session: Cow<'a, str>,
+    /// The node that the connection is at; empty where clients need not know.
+    #[serde(borrow)]
+    pub node: Cow<'a, str>,
     /// Milliseconds since 1970 at the server.
     pub time: i64,
 }
@@ -92,6 +109,10 @@ pub struct ConnectResult<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SubscribeResult<'a> {
+    /// Whether the client has to refresh its subscription token.
+    pub expires: bool,
+    /// Within so many seconds.
+    pub ttl: u32,
     /// Whether the client may recover from positions of this topic.
     pub recoverable: bool,
     /// Incarnation that offsets count in.
@@ -106,19 +127,64 @@ pub struct SubscribeResult<'a> {
     pub offset: u64,
     /// Whether positions mean something here.
     pub positioned: bool,
+    /// The server's own, for the application.
+    #[serde(borrow)]
+    pub data: Option<Payload<'a>>,
     /// Whether the request asked to recover.
     pub was_recovering: bool,
+    /// Whether payloads come as deltas: in the JSON dialect every payload of the subscription is then a string.
+    pub delta: bool,
+    /// The number that stands in pushes in place of the channel's name; 0 for none.
+    pub id: i64,
 }
 
 /// One publication.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
 pub struct Publication<'a> {
     /// The payload.
     #[serde(borrow)]
     pub data: Payload<'a>,
+    /// Who published it, when that was a client.
+    #[serde(borrow)]
+    pub info: Option<ClientInfo<'a>>,
     /// Its offset; 0 for what is not in any history.
-    #[serde(default)]
     pub offset: u64,
+    /// What filters look at.
+    #[serde(borrow)]
+    pub tags: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    /// Whether `data` is a delta to the publication before.
+    pub delta: bool,
+    /// Milliseconds since 1970 at the server; 0 when not told.
+    pub time: i64,
+}
+
+/// Who a client is, as others see it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ClientInfo<'a> {
+    /// The user; empty for anonymous ones.
+    #[serde(borrow)]
+    pub user: Cow<'a, str>,
+    /// The connection.
+    #[serde(borrow)]
+    pub client: Cow<'a, str>,
+    /// From the connection token.
+    #[serde(borrow)]
+    pub conn_info: Option<Payload<'a>>,
+    /// From the subscription token.
+    #[serde(borrow)]
+    pub chan_info: Option<Payload<'a>>,
+}
+
+/// Result of `presence_stats`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PresenceStats {
+    /// Connections.
+    pub num_clients: u32,
+    /// Users; all anonymous ones together are one.
+    pub num_users: u32,
 }
 
 /// Result of `history`.
@@ -151,22 +217,61 @@ pub struct RefreshResult<'a> {
     pub ttl: u32,
 }
 
+/// Result of `sub_refresh`: how long credentials hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct SubRefreshResult {
+    /// Whether the client has to refresh again.
+    pub expires: bool,
+    /// Within so many seconds.
+    pub ttl: u32,
+}
+
 /// Something that nobody asked for at this moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Push<'a> {
-    /// About which topic.
+    /// About which topic; empty for what concerns the whole connection.
     pub channel: Cow<'a, str>,
+    /// The number that stands for the channel with clients that were given one ([`SubscribeResult::id`]); `channel` is
+    /// empty then.
+    pub id: i64,
     /// What.
     pub event: Event<'a>,
 }
 
-/// What happened in a topic.
+impl<'a> Push<'a> {
+    /// What happened in a topic.
+    pub fn to(channel: impl Into<Cow<'a, str>>, event: Event<'a>) -> Self {
+        Self { channel: channel.into(), id: 0, event }
+    }
+
+    /// What happened to the connection as a whole.
+    pub fn to_connection(event: Event<'a>) -> Self {
+        Self::to("", event)
+    }
+}
+
+/// What happened, in a topic or to the connection.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<'a> {
     /// A publication.
     Publication(Publication<'a>),
+    /// Somebody has subscribed.
+    Join(ClientInfo<'a>),
+    /// Somebody has left.
+    Leave(ClientInfo<'a>),
     /// The server has ended the subscription: code and reason.
     Unsubscribe(u32, Cow<'a, str>),
+    /// The server has begun a subscription.
+    Subscribe(Subscribed<'a>),
+    /// A message that belongs to no topic.
+    Message(Option<Payload<'a>>),
+    /// The connection stands; on transports that go one way.
+    Connect(Box<ConnectResult<'a>>),
+    /// The connection ends, on transports that have no close frame: code and reason.
+    Disconnect(u32, Cow<'a, str>),
+    /// The credentials were renewed by the server.
+    Refresh(SubRefreshResult),
 }
 
 impl Event<'_> {
@@ -174,4 +279,27 @@ impl Event<'_> {
     pub fn unsubscribe(code: UnsubscribeCode) -> Self {
         Self::Unsubscribe(u32::from(code.code()), code.text().into())
     }
+
+    /// The end of a connection for a reason of the table.
+    pub fn disconnect(code: DisconnectCode) -> Self {
+        Self::Disconnect(u32::from(code.code()), code.text().into())
+    }
+}
+
+/// A subscription that the server has begun.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Subscribed<'a> {
+    /// Whether the client may recover from positions of this topic.
+    pub recoverable: bool,
+    /// Incarnation that offsets count in.
+    #[serde(borrow)]
+    pub epoch: Cow<'a, str>,
+    /// The position from which the subscription is live.
+    pub offset: u64,
+    /// Whether positions mean something here.
+    pub positioned: bool,
+    /// The server's own, for the application.
+    #[serde(borrow)]
+    pub data: Option<Payload<'a>>,
 }

@@ -1,77 +1,74 @@
 //! Decoding. Strings and payloads are borrowed from the frame; nothing is allocated by announced sizes.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use crate::centrifuge::Payload;
 use crate::centrifuge::command::{
-    ChannelRequest, Command, ConnectRequest, HistoryRequest, PublishRequest, RefreshRequest, Request,
-    RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest, UnsubscribeRequest,
+    ChannelRequest, Command, ConnectRequest, EmulationRequest, HistoryRequest, PublishRequest,
+    RefreshRequest, Request, RpcRequest, SendRequest, SubRefreshRequest, SubscribeRequest,
+    UnsubscribeRequest,
 };
 use crate::centrifuge::reply::{
-    Answer, ConnectResult, Error, Event, HistoryResult, Publication, Push, RefreshResult, Reply,
-    SubscribeResult,
+    Answer, ClientInfo, ConnectResult, Error, Event, HistoryResult, PresenceStats, Publication, Push,
+    RefreshResult, Reply, SubRefreshResult, SubscribeResult, Subscribed,
 };
-
-/// A frame, or a message in it, that makes no sense.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// A frame without a message, or an empty line between two.
-    #[error("a message is empty")]
-    Empty,
-    /// Something else than an object.
-    #[error("a message is not an object")]
-    NotObject,
-    /// Not JSON, or not of the right shape.
-    #[error("a message is malformed")]
-    Malformed(#[from] serde_json::Error),
-    /// A command with an id that asks for nothing, or a reply that says nothing.
-    #[error("a message has an id but no content")]
-    NoContent,
-}
+use crate::centrifuge::{DecodeError, Payload};
 
 /// The lines of a frame; at least one.
 #[derive(Debug, Clone)]
 struct Lines<'a> {
-    rest: Option<&'a str>,
+    rest: Option<&'a [u8]>,
 }
 
 impl<'a> Lines<'a> {
-    fn new(frame: &'a str) -> Self {
-        Self { rest: Some(frame.trim_matches(['\n', '\r', ' ', '\t'])) }
+    fn new(frame: &'a [u8]) -> Self {
+        Self { rest: Some(frame.trim_ascii()) }
     }
-}
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = Result<&'a str, DecodeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+    /// Decodes the next line; after an error there is none.
+    fn decode<Form, Message>(&mut self) -> Option<Result<Message, DecodeError>>
+    where
+        Form: Deserialize<'a>,
+        Message: TryFrom<Form, Error = DecodeError>,
+    {
         let rest = self.rest?;
-        let line = if let Some((line, after)) = rest.split_once(char::from(super::SEPARATOR)) {
-            self.rest = Some(after);
-            line
+        let line = if let Some(end) = memchr::memchr(super::SEPARATOR, rest) {
+            self.rest = Some(&rest[end + 1..]);
+            &rest[..end]
         } else {
             self.rest = None;
             rest
         };
-        match line.trim_ascii_start().as_bytes().first() {
-            None => Some(Err(DecodeError::Empty)),
-            Some(b'{') => Some(Ok(line)),
-            Some(_) => Some(Err(DecodeError::NotObject)),
+        let message = object::<Form>(line).and_then(Message::try_from);
+        if message.is_err() {
+            self.rest = None;
         }
+        Some(message)
     }
 }
 
-/// The commands of a frame, decoded one by one. Ends after the first error.
+/// Reads one object.
+fn object<'a, Form: Deserialize<'a>>(line: &'a [u8]) -> Result<Form, DecodeError> {
+    match line.trim_ascii_start().first() {
+        None => Err(DecodeError::Empty),
+        Some(b'{') => Ok(serde_json::from_slice(line)?),
+        Some(_) => Err(DecodeError::NotObject),
+    }
+}
+
+/// The commands of a frame, decoded one by one.
 #[derive(Debug, Clone)]
-pub struct Commands<'a>(Lines<'a>);
+pub(in crate::centrifuge) struct Commands<'a>(Lines<'a>);
 
 impl<'a> Commands<'a> {
-    pub(super) fn new(frame: &'a str) -> Self {
+    pub(in crate::centrifuge) fn new(frame: &'a [u8]) -> Self {
         Self(Lines::new(frame))
     }
 
     /// What is not yet decoded; `None` at the end. A frame of its own.
-    pub fn rest(&self) -> Option<&'a str> {
+    pub(in crate::centrifuge) fn rest(&self) -> Option<&'a [u8]> {
         self.0.rest
     }
 }
@@ -80,20 +77,16 @@ impl<'a> Iterator for Commands<'a> {
     type Item = Result<Command<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let command = self.0.next()?.and_then(|line| serde_json::from_str::<CommandForm>(line)?.try_into());
-        if command.is_err() {
-            self.0.rest = None;
-        }
-        Some(command)
+        self.0.decode::<CommandForm<'a>, _>()
     }
 }
 
-/// The messages of a server's frame, decoded one by one. Ends after the first error.
+/// The messages of a server's frame, decoded one by one.
 #[derive(Debug, Clone)]
-pub struct Replies<'a>(Lines<'a>);
+pub(in crate::centrifuge) struct Replies<'a>(Lines<'a>);
 
 impl<'a> Replies<'a> {
-    pub(super) fn new(frame: &'a str) -> Self {
+    pub(in crate::centrifuge) fn new(frame: &'a [u8]) -> Self {
         Self(Lines::new(frame))
     }
 }
@@ -102,12 +95,35 @@ impl<'a> Iterator for Replies<'a> {
     type Item = Result<Reply<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let reply = self.0.next()?.and_then(|line| serde_json::from_str::<ReplyForm>(line)?.try_into());
-        if reply.is_err() {
-            self.0.rest = None;
-        }
-        Some(reply)
+        self.0.decode::<ReplyForm<'a>, _>()
     }
+}
+
+/// Reads a connect request that is no command.
+pub(in crate::centrifuge) fn connect_request(body: &[u8]) -> Result<ConnectRequest<'_>, DecodeError> {
+    object(body)
+}
+
+/// Reads an emulation request, whose commands are a string here.
+pub(in crate::centrifuge) fn emulation_request(body: &[u8]) -> Result<EmulationRequest<'_>, DecodeError> {
+    let form: EmulationForm<'_> = object(body)?;
+    let data = match form.data {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    };
+    Ok(EmulationRequest { node: form.node, session: form.session, data })
+}
+
+/// An emulation request as it is written.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct EmulationForm<'a> {
+    #[serde(borrow)]
+    node: Cow<'a, str>,
+    #[serde(borrow)]
+    session: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Cow<'a, str>,
 }
 
 /// A command as it is written.
@@ -184,17 +200,30 @@ struct ReplyForm<'a> {
     #[serde(borrow)]
     subscribe: Option<SubscribeResult<'a>>,
     unsubscribe: Option<Nothing>,
+    publish: Option<Nothing>,
+    #[serde(borrow)]
+    presence: Option<PresenceForm<'a>>,
+    presence_stats: Option<PresenceStats>,
     #[serde(borrow)]
     history: Option<HistoryResult<'a>>,
     #[serde(borrow)]
-    rpc: Option<RpcForm<'a>>,
+    rpc: Option<DataForm<'a>>,
     #[serde(borrow)]
     refresh: Option<RefreshResult<'a>>,
+    sub_refresh: Option<SubRefreshResult>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct RpcForm<'a> {
+struct PresenceForm<'a> {
+    #[serde(borrow)]
+    presence: BTreeMap<Cow<'a, str>, ClientInfo<'a>>,
+}
+
+/// `data` alone: `rpc`, `message`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct DataForm<'a> {
     #[serde(borrow)]
     data: Option<Payload<'a>>,
 }
@@ -202,19 +231,62 @@ struct RpcForm<'a> {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct PushForm<'a> {
+    id: i64,
     #[serde(borrow)]
-    channel: std::borrow::Cow<'a, str>,
+    channel: Cow<'a, str>,
     #[serde(borrow, rename = "pub")]
     publication: Option<Publication<'a>>,
     #[serde(borrow)]
-    unsubscribe: Option<UnsubscribeForm<'a>>,
+    join: Option<MovementForm<'a>>,
+    #[serde(borrow)]
+    leave: Option<MovementForm<'a>>,
+    #[serde(borrow)]
+    unsubscribe: Option<EndForm<'a>>,
+    #[serde(borrow)]
+    message: Option<DataForm<'a>>,
+    #[serde(borrow)]
+    subscribe: Option<Subscribed<'a>>,
+    #[serde(borrow)]
+    connect: Option<Box<ConnectResult<'a>>>,
+    #[serde(borrow)]
+    disconnect: Option<EndForm<'a>>,
+    refresh: Option<SubRefreshResult>,
 }
 
-#[derive(Deserialize)]
-struct UnsubscribeForm<'a> {
+/// `join`, `leave`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct MovementForm<'a> {
+    #[serde(borrow)]
+    info: ClientInfo<'a>,
+}
+
+/// `unsubscribe`, `disconnect`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct EndForm<'a> {
     code: u32,
     #[serde(borrow)]
-    reason: std::borrow::Cow<'a, str>,
+    reason: Cow<'a, str>,
+}
+
+impl<'a> TryFrom<PushForm<'a>> for Push<'a> {
+    type Error = DecodeError;
+
+    fn try_from(form: PushForm<'a>) -> Result<Self, DecodeError> {
+        let event = None
+            .or(form.publication.map(Event::Publication))
+            .or(form.join.map(|form| Event::Join(form.info)))
+            .or(form.leave.map(|form| Event::Leave(form.info)))
+            .or(form.unsubscribe.map(|form| Event::Unsubscribe(form.code, form.reason)))
+            .or(form.message.map(|form| Event::Message(form.data)))
+            .or(form.subscribe.map(Event::Subscribe))
+            .or(form.connect.map(Event::Connect))
+            .or(form.disconnect.map(|form| Event::Disconnect(form.code, form.reason)))
+            .or(form.refresh.map(Event::Refresh))
+            .ok_or(DecodeError::NoContent)?;
+        Ok(Self { channel: form.channel, id: form.id, event })
+    }
 }
 
 impl<'a> TryFrom<ReplyForm<'a>> for Reply<'a> {
@@ -222,20 +294,20 @@ impl<'a> TryFrom<ReplyForm<'a>> for Reply<'a> {
 
     fn try_from(form: ReplyForm<'a>) -> Result<Self, DecodeError> {
         if let Some(push) = form.push {
-            let event = None
-                .or(push.publication.map(Event::Publication))
-                .or(push.unsubscribe.map(|form| Event::Unsubscribe(form.code, form.reason)))
-                .ok_or(DecodeError::NoContent)?;
-            return Ok(Self::Push(Push { channel: push.channel, event }));
+            return Ok(Self::Push(push.try_into()?));
         }
         let answer = None
             .or(form.error.map(Answer::Error))
             .or(form.connect.map(Answer::Connect))
             .or(form.subscribe.map(Answer::Subscribe))
             .or(form.unsubscribe.map(|Nothing {}| Answer::Unsubscribe))
+            .or(form.publish.map(|Nothing {}| Answer::Publish))
+            .or(form.presence.map(|form| Answer::Presence(form.presence)))
+            .or(form.presence_stats.map(Answer::PresenceStats))
             .or(form.history.map(Answer::History))
             .or(form.rpc.map(|rpc| Answer::Rpc(rpc.data)))
-            .or(form.refresh.map(Answer::Refresh));
+            .or(form.refresh.map(Answer::Refresh))
+            .or(form.sub_refresh.map(Answer::SubRefresh));
         match (form.id, answer) {
             (0, None) => Ok(Self::Ping),
             (_, None) => Err(DecodeError::NoContent),
@@ -247,14 +319,22 @@ impl<'a> TryFrom<ReplyForm<'a>> for Reply<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::centrifuge::json::{commands, replies};
+    use crate::centrifuge::{Commands, Dialect, Replies};
+
+    fn commands(frame: &str) -> Commands<'_> {
+        Dialect::Json.commands(frame.as_bytes())
+    }
+
+    fn replies(frame: &str) -> Replies<'_> {
+        Dialect::Json.replies(frame.as_bytes())
+    }
 
     #[test]
     fn a_frame_is_read_line_by_line_and_its_rest_is_a_frame() {
         let mut batch =
             commands("{\"id\":1,\"connect\":{}}\n{\"id\":2,\"unsubscribe\":{\"channel\":\"a\"}}\n{}\n");
         assert!(matches!(batch.next(), Some(Ok(Command { id: 1, request: Request::Connect(_) }))));
-        let mut rest = commands(batch.rest().unwrap());
+        let mut rest = Dialect::Json.commands(batch.rest().unwrap());
         assert!(matches!(rest.next(), Some(Ok(Command { id: 2, request: Request::Unsubscribe(_) }))));
         assert!(matches!(rest.next(), Some(Ok(Command { id: 0, request: Request::Empty }))));
         assert!(rest.next().is_none() && rest.rest().is_none());
