@@ -44,6 +44,8 @@ macro_rules! codes {
     };
 }
 
+pub(crate) use codes;
+
 codes! {
     /// Why a command was refused.
     ErrorCode {

@@ -1,0 +1,4 @@
+//! Pusher's protocol against its golden files, and against bytes of any kind.
+
+mod arbitrary;
+mod golden;
