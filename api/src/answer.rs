@@ -25,6 +25,8 @@ pub(crate) enum Say {
     Removed,
     /// You are out.
     SignedOut,
+    /// You have another password.
+    PasswordChanged,
 }
 
 impl Say {
@@ -41,6 +43,8 @@ impl Say {
             (Self::Removed, Language::Ar) => "تم الحذف.",
             (Self::SignedOut, Language::En) => "Signed out.",
             (Self::SignedOut, Language::Ar) => "تم تسجيل الخروج.",
+            (Self::PasswordChanged, Language::En) => "The password is changed; every other session is ended.",
+            (Self::PasswordChanged, Language::Ar) => "تم تغيير كلمة المرور وإنهاء كل الجلسات الأخرى.",
         }
     }
 }

@@ -104,6 +104,10 @@ codes! {
     CredentialsWrong = UNAUTHORIZED, "credentials_wrong", "The email address or the password is wrong.", "البريد الإلكتروني أو كلمة المرور غير صحيحة.";
     /// Too many wrong passwords.
     LoginLocked = TOO_MANY_REQUESTS, "login_locked", "Too many wrong passwords. Wait before the next attempt.", "محاولات خاطئة كثيرة. انتظر قبل المحاولة التالية.";
+    /// The account is kept out; said only to who has its password.
+    AccountBlocked = FORBIDDEN, "account_blocked", "This account is blocked.", "هذا الحساب محظور.";
+    /// An admin's own account.
+    OwnAccount = CONFLICT, "own_account", "Admins cannot change their own roles or block themselves. Ask another admin.", "لا يمكن للمشرف تغيير أدواره أو حظر نفسه. اطلب ذلك من مشرف آخر.";
     /// Not a refresh token that is good now.
     RefreshInvalid = UNAUTHORIZED, "refresh_invalid", "The refresh token is not valid. Sign in again.", "رمز التجديد غير صالح. سجّل الدخول من جديد.";
     /// A refresh token came back after its successor was used: the session is ended.

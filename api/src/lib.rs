@@ -30,5 +30,6 @@ mod schema;
 pub use app::{Deps, StartError, start};
 pub use config::Config;
 pub use openapi::openapi;
+pub use ops::accounts::{AccountChange, ChangeAccountError, change_account};
 pub use ops::users::{CreateUserError, NewAccount, create_users};
 pub use passwords::PasswordError;

@@ -12,7 +12,7 @@ pub(crate) const IN_FLIGHT: &str = "api_requests_in_flight";
 pub(crate) const SHED: &str = "api_requests_shed_total";
 /// Writes with an idempotency key, by `outcome`: `fresh`, `replayed`, `busy`, `reused`.
 pub(crate) const IDEMPOTENCY: &str = "api_idempotency_total";
-/// Attempts to sign in, by `outcome`: `ok`, `wrong`, `locked`.
+/// Attempts to sign in, by `outcome`: `ok`, `wrong`, `locked`, `blocked`.
 pub(crate) const LOGINS: &str = "api_logins_total";
 /// Refresh tokens presented, by `outcome`: `rotated`, `reissued`, `reused`, `invalid`, `failed`.
 pub(crate) const REFRESHES: &str = "api_refreshes_total";
@@ -38,7 +38,7 @@ pub(crate) fn describe() {
     for outcome in ["fresh", "replayed", "busy", "reused"] {
         counter!(IDEMPOTENCY, "outcome" => outcome).absolute(0);
     }
-    for outcome in ["ok", "wrong", "locked"] {
+    for outcome in ["ok", "wrong", "locked", "blocked"] {
         counter!(LOGINS, "outcome" => outcome).absolute(0);
     }
     for outcome in ["rotated", "reissued", "reused", "invalid", "failed"] {

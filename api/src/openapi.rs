@@ -79,7 +79,8 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
 
 const DESCRIPTION: &str = "The back end of a festival. Answers are `{success, data, message}`, lists have `meta`; \
 errors are the same envelope and an RFC 9457 problem in one body, with a stable `code`. `message` follows \
-`Accept-Language` (`ar`, `en`). Every write of a signed-in caller takes an `Idempotency-Key`; PUT, PATCH and DELETE \
+`Accept-Language` (`ar`, `en`). Every write of a signed-in caller takes an `Idempotency-Key`, except a change of the \
+password; PUT, PATCH and DELETE \
 need `If-Match`. Lists are cursor pages. Rate limits are told in `RateLimit` and `RateLimit-Policy`.";
 
 fn complete_operation(method: &HttpMethod, path: &str, operation: &mut Operation) {
@@ -113,7 +114,8 @@ fn complete_operation(method: &HttpMethod, path: &str, operation: &mut Operation
             codes.push(Code::InvalidCursor);
         }
     }
-    if writes && signed_in {
+    // what has passwords in it is not kept, not even as a digest
+    if writes && signed_in && path != "/api/v1/auth/password" {
         parameters.push(header_parameter(
             "Idempotency-Key",
             Required::False,

@@ -1,7 +1,9 @@
 //! The operations, one file each: what is done between the begin and the commit of a write. They know no HTTP.
 
+pub(crate) mod accounts;
 pub(crate) mod announcements;
 pub(crate) mod author;
+pub(crate) mod change_password;
 pub(crate) mod devices;
 pub(crate) mod receipts;
 pub(crate) mod sessions;

@@ -328,7 +328,7 @@ impl Session {
         let subscribed = self.subscription_to(&topic, world.topics).is_some();
         match topic.kind() {
             _ if subscribed => Ok(topic),
-            domain::TopicKind::Other => Err(ErrorCode::UnknownChannel.into()),
+            domain::TopicKind::Reserved | domain::TopicKind::Other => Err(ErrorCode::UnknownChannel.into()),
             _ => Err(ErrorCode::PermissionDenied.into()),
         }
     }

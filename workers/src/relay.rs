@@ -111,18 +111,21 @@ fn age(app: &App, waiting: &[Waiting]) -> Duration {
     waiting.first().map_or(Duration::ZERO, |row| app.now().since(row.change.at))
 }
 
-/// One publication for each topic that hears of `change`; the whole change rides on the first.
+/// One publication for each topic that hears of `change`; the whole change rides on the first, unless it is for the nodes
+/// alone.
 pub(crate) fn publications(change: &Change) -> Vec<NewPublication> {
     let data = Bytes::from(change.message().to_string());
     let whole =
         Bytes::from(serde_json::to_vec(change).expect("a change has string keys and no failing parts"));
     let lane = match &change.kind {
         ChangeKind::Announcement(announced) => announced.lane,
+        ChangeKind::Revocation { .. } => Lane::Emergency,
         ChangeKind::Event { .. } | ChangeKind::Venue { .. } | ChangeKind::AnnouncementCancelled { .. } => {
             Lane::Standard
         }
     };
-    let mut whole = Some(whole);
+    let for_nodes = matches!(change.kind, ChangeKind::Revocation { .. });
+    let mut whole = (!for_nodes).then_some(whole);
     change
         .topics()
         .into_iter()

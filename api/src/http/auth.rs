@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::me::UserView;
-use super::users::check_account;
+use super::users::{PASSWORD_CHARS, check_account};
 use crate::answer::{Answer, Say};
 use crate::app::App;
 use crate::code::Code;
@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::extract::{AddressOf, Caller, Json};
 use crate::fault::Checks;
 use crate::idempotency::{Once, begin};
+use crate::ops::change_password::{self, NewPassword};
 use crate::ops::sessions::{self, Credentials, RefreshError, Session, SignInError};
 use crate::ops::users::{self, NewAccount};
 use crate::passwords::{BUSY_RETRY, PasswordError};
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(refresh))
         .routes(routes!(logout))
         .routes(routes!(logout_everywhere))
+        .routes(routes!(change_password))
         .routes(routes!(register))
 }
 
@@ -74,6 +76,18 @@ struct RegisterForm {
     language: Option<Language>,
 }
 
+/// Another password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PasswordForm {
+    /// The password they have.
+    #[schema(example = "seven purple camels", max_length = 1024)]
+    current_password: String,
+    /// The one they want: 10 to 1,024 characters.
+    #[schema(example = "eight yellow camels", min_length = 10, max_length = 1024)]
+    new_password: String,
+}
+
 /// A session.
 #[derive(Debug, Serialize, ToSchema)]
 struct SessionView {
@@ -110,6 +124,7 @@ impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Wrong => Self::new(Code::CredentialsWrong),
+            SignInError::Blocked => Self::new(Code::AccountBlocked),
             SignInError::Locked(wait) => Self::new(Code::LoginLocked).retry_after(wait),
             SignInError::Password(cause) => cause.into(),
             SignInError::Store(cause) => cause.into(),
@@ -140,6 +155,7 @@ impl From<PasswordError> for ApiError {
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = LoginForm, responses(
     (status = 200, description = "A new session", body = Envelope<SessionView>),
     (status = 401, description = "`credentials_wrong`"),
+    (status = 403, description = "`account_blocked`"),
     (status = 429, description = "`login_locked`")))]
 async fn login(
     State(app): State<App>,
@@ -167,7 +183,8 @@ async fn refresh(State(app): State<App>, Json(form): Json<RefreshForm>) -> Resul
     Answer::ok(&SessionView::from(sessions::refresh(&app, &form.refresh_token).await?))
 }
 
-/// Ends the session of a refresh token. An access token stays good until it expires.
+/// Ends the session of a refresh token: its sockets are closed, and no socket takes its access token any more. Here the
+/// access token stays good until it expires.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", request_body = RefreshForm, responses(
     (status = 200, description = "The session is ended, or there was none", body = Envelope<Option<bool>>)))]
 async fn logout(State(app): State<App>, Json(form): Json<RefreshForm>) -> Result<Answer, ApiError> {
@@ -187,6 +204,28 @@ async fn logout_everywhere(
     let mut work = begin!(once, &app, &caller);
     sessions::sign_out_everywhere(&app, &mut work.tx, caller.user_id).await?;
     work.finish(&app, Answer::new(StatusCode::OK, Say::SignedOut, &())?).await
+}
+
+/// Changes the caller's password. Every other session of theirs ends; this one goes on.
+#[utoipa::path(post, path = "/api/v1/auth/password", tag = "auth", security(("bearer" = [])),
+    request_body = PasswordForm, responses(
+        (status = 200, description = "It is changed", body = Envelope<Option<bool>>),
+        (status = 401, description = "`credentials_wrong`"),
+        (status = 403, description = "`account_blocked`"),
+        (status = 429, description = "`login_locked`")))]
+async fn change_password(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    AddressOf(address): AddressOf,
+    Json(form): Json<PasswordForm>,
+) -> Result<Answer, ApiError> {
+    let mut checks = Checks::default();
+    checks.text("/current_password", &form.current_password, 1..=1_024);
+    checks.text("/new_password", &form.new_password, PASSWORD_CHARS);
+    checks.finish()?;
+    let PasswordForm { current_password: current, new_password: new } = form;
+    change_password::change_password(&app, &caller, NewPassword { current, new, address }).await?;
+    Answer::new(StatusCode::OK, Say::PasswordChanged, &())
 }
 
 /// Makes an account of a visitor and signs in.

@@ -1,8 +1,11 @@
 //! `/api/v1/users`: accounts that admins make.
 
+use std::ops::RangeInclusive;
+
 use axum::extract::State;
 use domain::{Language, Role, UserId};
 use serde::{Deserialize, Serialize};
+use store::users::User;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -12,18 +15,26 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::code::Code;
 use crate::error::ApiError;
-use crate::extract::{Admin, Json};
+use crate::extract::{Admin, IfMatch, Json, Path};
 use crate::fault::{Checks, Rule};
 use crate::idempotency::{Once, begin};
+use crate::ops::accounts::{self, AccountChange, ChangeAccountError, etag};
+use crate::ops::author::Author;
 use crate::ops::users::{self, CreateUserError, NewAccount};
 use crate::schema::Envelope;
 
+/// Characters of a password.
+pub(crate) const PASSWORD_CHARS: RangeInclusive<usize> = 10..=1_024;
 /// Most accounts of one batch.
 const BATCH_MAX: usize = 1_000;
 
 /// The routes of this file.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(create_batch))
+    OpenApiRouter::new()
+        .routes(routes!(create))
+        .routes(routes!(create_batch))
+        .routes(routes!(show))
+        .routes(routes!(change))
 }
 
 /// An account to make.
@@ -79,6 +90,50 @@ struct BatchView {
     /// Their ids, in the order of the request.
     #[schema(value_type = Vec<i64>, example = json!([17, 18]))]
     ids: Vec<UserId>,
+}
+
+/// What becomes of an account; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeForm {
+    /// What they are: `admin`, `organizer`, `attendee`, `supervisor`, `steward`, `device`.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["steward"]))]
+    roles: Option<Vec<Role>>,
+    /// Whether they are kept out.
+    #[schema(example = false)]
+    blocked: Option<bool>,
+}
+
+/// An account, as admins see it.
+#[derive(Debug, Serialize, ToSchema)]
+struct AccountView {
+    #[serde(flatten)]
+    user: UserView,
+    /// Whether they are kept out.
+    #[schema(example = false)]
+    blocked: bool,
+}
+
+impl From<User> for AccountView {
+    fn from(user: User) -> Self {
+        let blocked = user.blocked_at.is_some();
+        Self { user: user.into(), blocked }
+    }
+}
+
+impl From<ChangeAccountError> for ApiError {
+    fn from(error: ChangeAccountError) -> Self {
+        match error {
+            ChangeAccountError::NotFound => Self::new(Code::NotFound),
+            ChangeAccountError::Stale(user) => {
+                let etag = etag(&user);
+                Self::new(Code::PreconditionFailed).current(&AccountView::from(*user)).etag(&etag)
+            }
+            ChangeAccountError::OwnAccount => Self::new(Code::OwnAccount),
+            ChangeAccountError::Password(cause) => cause.into(),
+            ChangeAccountError::Store(cause) => cause.into(),
+        }
+    }
 }
 
 impl From<CreateUserError> for ApiError {
@@ -147,6 +202,55 @@ async fn create_batch(
     work.finish(&app, Answer::created(&BatchView { ids }, "/api/v1/users".to_owned())?).await
 }
 
+/// An account.
+#[utoipa::path(get, path = "/api/v1/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = i64, Path, example = 1)),
+    responses((status = 200, description = "The account", body = Envelope<AccountView>)))]
+async fn show(
+    State(app): State<App>,
+    Admin(_caller): Admin,
+    Path(id): Path<UserId>,
+) -> Result<Answer, ApiError> {
+    let user = store::users::find(&app.store, id).await?.ok_or(ChangeAccountError::NotFound)?;
+    let etag = etag(&user);
+    Ok(Answer::ok(&AccountView::from(user))?.etag(&etag))
+}
+
+/// Changes what somebody is, or keeps them out. Other roles: open sockets connect again with a new access token. Blocked:
+/// every session ends, and they cannot sign in. Both reach every node at once.
+#[utoipa::path(patch, path = "/api/v1/users/{id}", tag = "users", security(("bearer" = [])),
+    params(("id" = i64, Path, example = 1)), request_body = ChangeForm,
+    responses((status = 200, description = "The account", body = Envelope<AccountView>),
+        (status = 409, description = "`own_account`")))]
+#[expect(clippy::too_many_arguments, reason = "each is an extractor")]
+async fn change(
+    State(app): State<App>,
+    Admin(caller): Admin,
+    Path(id): Path<UserId>,
+    IfMatch(seen): IfMatch,
+    once: Once,
+    Json(form): Json<ChangeForm>,
+) -> Result<Answer, ApiError> {
+    let change = form.check()?;
+    let author = Author { actor: Some(caller.user_id), mutation: None };
+    let mut work = begin!(once, &app, &caller);
+    let user = accounts::change(&mut work.tx, &*app.clock, &author, (id, &seen), &change).await?;
+    let etag = etag(&user);
+    work.finish(&app, Answer::ok(&AccountView::from(user))?.etag(&etag)).await
+}
+
+impl ChangeForm {
+    fn check(self) -> Result<AccountChange, ApiError> {
+        let mut checks = Checks::default();
+        checks.ensure(self.roles.is_some() || self.blocked.is_some(), "", Rule::Required);
+        if let Some(roles) = &self.roles {
+            check_roles(&mut checks, "/roles", roles);
+        }
+        checks.finish()?;
+        Ok(AccountChange { roles: self.roles, blocked: self.blocked, password: None })
+    }
+}
+
 /// The rules of an account, with pointers below `at`.
 pub(crate) fn check_account(checks: &mut Checks, at: &str, account: &NewAccount) {
     let email = &account.email;
@@ -160,12 +264,12 @@ pub(crate) fn check_account(checks: &mut Checks, at: &str, account: &NewAccount)
     checks.ensure(is_address, &format!("{at}/email"), Rule::Malformed("an email address"));
     checks.text(&format!("{at}/name"), &account.name, 1..=200);
     if let Some(password) = &account.password {
-        checks.text(&format!("{at}/password"), password, 10..=1_024);
+        checks.text(&format!("{at}/password"), password, PASSWORD_CHARS);
     }
-    checks.ensure(!account.roles.is_empty(), &format!("{at}/roles"), Rule::Required);
-    checks.ensure(
-        account.roles.len() <= Role::ALL.len(),
-        &format!("{at}/roles"),
-        Rule::TooLong(Role::ALL.len()),
-    );
+    check_roles(checks, &format!("{at}/roles"), &account.roles);
+}
+
+fn check_roles(checks: &mut Checks, at: &str, roles: &[Role]) {
+    checks.ensure(!roles.is_empty(), at, Rule::Required);
+    checks.ensure(roles.len() <= Role::ALL.len(), at, Rule::TooLong(Role::ALL.len()));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::{Claims, Timestamp, UserId};
+use domain::{Claims, Revocation, RevocationReason, Timestamp, UserId};
 use metrics::counter;
 use sha2::{Digest, Sha256};
 use store::refresh_tokens::{self, RefreshToken, TokenHash};
@@ -12,6 +12,8 @@ use store::users::User;
 use store::{StoreError, Tx};
 use uuid::Uuid;
 
+use super::accounts;
+use super::author::Author;
 use crate::app::App;
 use crate::limits::Key;
 use crate::lockout::Guesser;
@@ -52,6 +54,9 @@ pub(crate) enum SignInError {
     /// No such account, or not its password.
     #[error("the credentials are wrong")]
     Wrong,
+    /// The account is kept out, whoever has its password.
+    #[error("the account is blocked")]
+    Blocked,
     /// Too many wrong passwords.
     #[error("locked for {0:?}")]
     Locked(Duration),
@@ -99,6 +104,12 @@ pub(crate) async fn sign_in(app: &App, credentials: Credentials) -> Result<Sessi
     };
     app.lockout.forgive(&guessers);
     let mut tx = app.store.begin().await?;
+    // a block or a change of roles that runs now has come before this, or waits for it
+    let user = store::users::lock(&mut tx, user.id).await?.ok_or(SignInError::Wrong)?;
+    if user.blocked_at.is_some() {
+        counter!(names::LOGINS, "outcome" => "blocked").increment(1);
+        return Err(SignInError::Blocked);
+    }
     if let (Verdict::RightRehashed(renewed), Some(before)) = (&verdict, &stored) {
         store::users::rehash(&mut tx, user.id, before, renewed).await?;
     }
@@ -140,10 +151,16 @@ pub(crate) async fn refresh(app: &App, presented: &str) -> Result<Session, Refre
 }
 
 async fn exchange(app: &App, presented: &str) -> Result<(Session, &'static str), RefreshError> {
-    let now = app.clock.now();
     let hash = hash_of(presented);
     let mut tx = app.store.begin().await?;
+    // first the user, then the token: who ends sessions does it in this order, too
+    let user_id = refresh_tokens::owner(&mut tx, &hash).await?.ok_or(RefreshError::Invalid)?;
+    let user = store::users::lock(&mut tx, user_id).await?.ok_or(RefreshError::Invalid)?;
     let token = refresh_tokens::lock(&mut tx, &hash).await?.ok_or(RefreshError::Invalid)?;
+    let now = app.clock.now();
+    if user.blocked_at.is_some() {
+        return Err(RefreshError::Invalid);
+    }
     if token.revoked_at.is_some() || token.expires_at <= now {
         return Err(RefreshError::Invalid);
     }
@@ -151,7 +168,7 @@ async fn exchange(app: &App, presented: &str) -> Result<(Session, &'static str),
     if let Some(successor) = token.successor_hash {
         let successor = refresh_tokens::lock(&mut tx, &successor).await?;
         if successor.as_ref().is_none_or(|successor| successor.successor_hash.is_some()) {
-            refresh_tokens::revoke_family(&mut tx, token.family_id, now).await?;
+            end_session(app, &mut tx, None, token.family_id).await?;
             tx.commit().await?;
             return Err(RefreshError::Reused);
         }
@@ -160,7 +177,6 @@ async fn exchange(app: &App, presented: &str) -> Result<(Session, &'static str),
         }
         outcome = "reissued";
     }
-    let user = store::users::find_in(&mut tx, token.user_id).await?.ok_or(RefreshError::Invalid)?;
     let (session, next) = issue(app, user, token.family_id);
     refresh_tokens::insert(&mut tx, &next, now).await?;
     refresh_tokens::set_successor(&mut tx, &hash, &next.hash).await?;
@@ -168,24 +184,41 @@ async fn exchange(app: &App, presented: &str) -> Result<(Session, &'static str),
     Ok((session, outcome))
 }
 
-/// Ends the session of a refresh token; without effect for a token that is none.
+/// Ends the session of a refresh token, here and on every node; without effect for a token that is none.
 ///
 /// # Errors
 /// [`StoreError::Database`].
 pub(crate) async fn sign_out(app: &App, presented: &str) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
     if let Some(token) = refresh_tokens::lock(&mut tx, &hash_of(presented)).await? {
-        refresh_tokens::revoke_family(&mut tx, token.family_id, app.clock.now()).await?;
+        end_session(app, &mut tx, Some(token.user_id), token.family_id).await?;
     }
     tx.commit().await
 }
 
-/// Ends every session of a user; returns how many tokens were still good.
+/// Ends every session of a user, here and on every node.
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub(crate) async fn sign_out_everywhere(app: &App, tx: &mut Tx, user_id: UserId) -> Result<u64, StoreError> {
-    refresh_tokens::revoke_user(tx, user_id, app.clock.now()).await
+pub(crate) async fn sign_out_everywhere(app: &App, tx: &mut Tx, user_id: UserId) -> Result<(), StoreError> {
+    let author = Author { actor: Some(user_id), mutation: None };
+    store::users::lock(tx, user_id).await?;
+    accounts::revoke_user(tx, &*app.clock, &author, user_id, RevocationReason::SignedOut).await
+}
+
+/// Ends a session and tells the nodes, unless it had ended before.
+async fn end_session(
+    app: &App,
+    tx: &mut Tx,
+    actor: Option<UserId>,
+    family_id: Uuid,
+) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    if refresh_tokens::revoke_family(tx, family_id, now).await? == 0 {
+        return Ok(());
+    }
+    let revocation = Revocation::Session { session: family_id.to_string() };
+    accounts::tell(tx, &Author { actor, mutation: None }, now, revocation).await
 }
 
 fn issue(app: &App, user: User, family_id: Uuid) -> (Session, RefreshToken) {
@@ -219,7 +252,8 @@ fn hash_of(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-fn guessers(credentials: &Credentials) -> Vec<Guesser> {
+/// What the guesses of these credentials are counted by.
+pub(crate) fn guessers(credentials: &Credentials) -> Vec<Guesser> {
     let digest = |kind: &str, part: &str| {
         let mut digest = Sha256::new();
         for part in [kind, &credentials.email, part] {

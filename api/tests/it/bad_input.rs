@@ -70,6 +70,8 @@ const LOGIN: (&str, &str) = ("POST", "/api/v1/auth/login");
 const REFRESH: (&str, &str) = ("POST", "/api/v1/auth/refresh");
 const REGISTER: (&str, &str) = ("POST", "/api/v1/auth/register");
 const USERS: (&str, &str) = ("POST", "/api/v1/users");
+const USER: (&str, &str) = ("PATCH", "/api/v1/users/1");
+const PASSWORD: (&str, &str) = ("POST", "/api/v1/auth/password");
 const BATCH: (&str, &str) = ("POST", "/api/v1/users/batch");
 const DEVICES: (&str, &str) = ("POST", "/api/v1/devices");
 const ANNOUNCE: (&str, &str) = ("POST", "/api/v1/announcements");
@@ -200,6 +202,51 @@ fn accounts() -> Vec<Row> {
             Who::Admin,
             r#"{"email":"admin@example.com","name":"X","roles":["steward"]}"#,
             (409, "email_taken", "", ""),
+        ),
+        row(USER, Who::Nobody, "{}", (401, "token_missing", "", "")).header("if-match", "*"),
+        row(USER, Who::Organizer, r#"{"blocked":true}"#, (403, "forbidden", "", "")).header("if-match", "*"),
+        row(USER, Who::Admin, r#"{"blocked":true}"#, (428, "precondition_required", "", "")),
+        row(USER, Who::Admin, r#"{"blocked":true}"#, (412, "precondition_failed", "", ""))
+            .header("if-match", "\"user-1-9\""),
+        row(USER, Who::Admin, "{}", (422, "validation_failed", "", "required")).header("if-match", "*"),
+        row(USER, Who::Admin, r#"{"roles":[]}"#, (422, "validation_failed", "/roles", "required"))
+            .header("if-match", "*"),
+        row(USER, Who::Admin, r#"{"roles":["king"]}"#, (422, "invalid_body", "/roles/0", "wrong_type"))
+            .header("if-match", "*"),
+        row(USER, Who::Admin, r#"{"blocked":"yes"}"#, (422, "invalid_body", "/blocked", "wrong_type"))
+            .header("if-match", "*"),
+        row(USER, Who::Admin, r#"{"email":"a@b.c"}"#, (422, "invalid_body", "/email", "unknown_field"))
+            .header("if-match", "*"),
+        row(("PATCH", "/api/v1/users/99"), Who::Admin, r#"{"blocked":true}"#, (404, "not_found", "", ""))
+            .header("if-match", "*"),
+        row(("PATCH", "/api/v1/users/x"), Who::Admin, "{}", (400, "invalid_path", "", ""))
+            .header("if-match", "*"),
+        row(("GET", "/api/v1/users/1"), Who::Attendee, "", (403, "forbidden", "", "")),
+        row(("GET", "/api/v1/users/99"), Who::Admin, "", (404, "not_found", "", "")),
+        row(PASSWORD, Who::Nobody, "{}", (401, "token_missing", "", "")),
+        row(
+            PASSWORD,
+            Who::Attendee,
+            r#"{"current_password":"seven purple camels","new_password":"short"}"#,
+            (422, "validation_failed", "/new_password", "too_short"),
+        ),
+        row(
+            PASSWORD,
+            Who::Attendee,
+            r#"{"current_password":"","new_password":"seven purple camels"}"#,
+            (422, "validation_failed", "/current_password", "required"),
+        ),
+        row(
+            PASSWORD,
+            Who::Attendee,
+            r#"{"new_password":"seven purple camels"}"#,
+            (422, "invalid_body", "/current_password", "required"),
+        ),
+        row(
+            PASSWORD,
+            Who::Attendee,
+            r#"{"current_password":"it has none","new_password":"seven purple camels"}"#,
+            (401, "credentials_wrong", "", ""),
         ),
         row(BATCH, Who::Admin, r#"{"users":[]}"#, (422, "validation_failed", "/users", "required")),
         row(

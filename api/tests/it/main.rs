@@ -12,5 +12,6 @@ mod frame;
 mod idempotency;
 mod import;
 mod programme_refusals;
+mod revocation;
 mod schedule;
 mod support;

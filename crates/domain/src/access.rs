@@ -64,7 +64,7 @@ pub fn may_subscribe(who: Option<&Principal>, topic: &Topic) -> bool {
         TopicKind::Festival | TopicKind::Venue(_) | TopicKind::Event(_) => true,
         TopicKind::User(id) => who.is_some_and(|principal| principal.user_id == id),
         TopicKind::Staff(_) => who.is_some_and(|principal| principal.may(Permission::WatchStaffTopics)),
-        TopicKind::Other => false,
+        TopicKind::Reserved | TopicKind::Other => false,
     }
 }
 
@@ -80,6 +80,6 @@ mod tests {
         assert!(may(None, "festival") && may(None, "venue:1") && may(None, "event:9"));
         assert!(!may(None, "user:4") && may(Some(&attendee), "user:4") && !may(Some(&steward), "user:4"));
         assert!(!may(None, "staff:x") && !may(Some(&attendee), "staff:x") && may(Some(&steward), "staff:x"));
-        assert!(!may(Some(&steward), "anything"));
+        assert!(!may(Some(&steward), "anything") && !may(Some(&steward), "$control"));
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    AnnouncementId, ChangeId, EventId, Lane, LocalizedText, NotificationId, Timestamp, Topic, UserId, VenueId,
+    AnnouncementId, ChangeId, EventId, Lane, LocalizedText, NotificationId, Revocation, Timestamp, Topic,
+    UserId, VenueId,
 };
 
 /// A committed fact about the domain.
@@ -57,6 +58,11 @@ pub enum ChangeKind {
         notification_id: NotificationId,
         /// Whom it was for.
         audience: Audience,
+    },
+    /// Sessions have ended, or need another access token. For the nodes, not for people.
+    Revocation {
+        /// Which.
+        revocation: Revocation,
     },
 }
 
@@ -204,6 +210,7 @@ impl Change {
             ChangeKind::Venue { venue, .. } => vec![Topic::venue(venue.id), Topic::festival()],
             ChangeKind::Announcement(announced) => audience_topics(&announced.audience),
             ChangeKind::AnnouncementCancelled { audience, .. } => audience_topics(audience),
+            ChangeKind::Revocation { .. } => vec![Topic::control()],
         }
     }
 
@@ -217,6 +224,7 @@ impl Change {
             ChangeKind::Venue { deleted: true, .. } => "venue.deleted".to_owned(),
             ChangeKind::Announcement(_) => "announcement.published".to_owned(),
             ChangeKind::AnnouncementCancelled { .. } => "announcement.cancelled".to_owned(),
+            ChangeKind::Revocation { revocation } => revocation.message_type().to_owned(),
         }
     }
 
@@ -241,6 +249,7 @@ impl Change {
             ChangeKind::AnnouncementCancelled { announcement_id, notification_id, .. } => {
                 json!({ "announcement": { "id": announcement_id, "notification_id": notification_id } })
             }
+            ChangeKind::Revocation { revocation } => json!(revocation),
         };
         let object = message.as_object_mut().expect("it was made as an object");
         if let Value::Object(fields) = fields {

@@ -28,6 +28,9 @@ pub enum TopicKind<'a> {
     User(UserId),
     /// For staff; the part after the colon names a gate, a board or a page.
     Staff(&'a str),
+    /// What the nodes of an installation tell each other (the name begins with `$`): nobody follows it, and nobody from
+    /// outside publishes to it.
+    Reserved,
     /// Of an application's own.
     Other,
 }
@@ -84,6 +87,11 @@ impl Topic {
         Self(format!("user:{id}").into())
     }
 
+    /// What concerns every node: revocations, and commands about sessions.
+    pub fn control() -> Self {
+        Self("$control".into())
+    }
+
     /// A topic for staff. `name` must itself be valid in a topic.
     ///
     /// # Errors
@@ -101,6 +109,7 @@ impl Topic {
     pub fn kind(&self) -> TopicKind<'_> {
         let id = |text: &str| text.parse::<i64>().ok().filter(|id| *id > 0 && id.to_string() == text);
         match self.0.split_once(':') {
+            _ if self.0.starts_with('$') => TopicKind::Reserved,
             None if &*self.0 == "festival" => TopicKind::Festival,
             Some(("venue", rest)) => id(rest).map_or(TopicKind::Other, |id| TopicKind::Venue(VenueId(id))),
             Some(("event", rest)) => id(rest).map_or(TopicKind::Other, |id| TopicKind::Event(EventId(id))),
@@ -158,6 +167,9 @@ mod tests {
         assert_eq!(kind("venue:5"), "Venue(VenueId(5))");
         assert_eq!(kind("user:42"), "User(UserId(42))");
         assert_eq!(kind("staff:gate-3"), "Staff(\"gate-3\")");
+        for reserved in ["$control", "$node:3", "$", "$user:4"] {
+            assert_eq!(kind(reserved), "Reserved", "{reserved}");
+        }
         for other in
             ["event:0", "event:-1", "event:07", "event:+7", "user:x", "staff:", "venues:5", "festival:1"]
         {

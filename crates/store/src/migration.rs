@@ -1,6 +1,7 @@
 //! The schema, as steps that only ever add: expand first, contract in a later version.
 
 mod m0001_initial;
+mod m0002_blocked_users;
 mod table;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -12,6 +13,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Migration)]
+        vec![Box::new(m0001_initial::Migration), Box::new(m0002_blocked_users::Migration)]
     }
 }

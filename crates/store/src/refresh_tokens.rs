@@ -53,6 +53,17 @@ pub async fn insert(tx: &mut Tx, token: &RefreshToken, now: Timestamp) -> Result
     Ok(())
 }
 
+/// Whose token it is; `None` for a token that is none.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn owner(tx: &mut Tx, hash: &TokenHash) -> Result<Option<UserId>, StoreError> {
+    let sql = "SELECT user_id FROM refresh_tokens WHERE hash = $1";
+    let engine = tx.engine();
+    let row = tx.connection().query_one_raw(statement(engine, sql, [Value::from(hash.to_vec())])).await?;
+    row.map(|row| Ok(UserId(get(&row, "user_id")?))).transpose()
+}
+
 /// The token with this hash, locked until the transaction ends: of two requests with it, one waits for the other.
 ///
 /// # Errors
@@ -114,6 +125,22 @@ pub async fn revoke_family(tx: &mut Tx, family_id: Uuid, now: Timestamp) -> Resu
 /// [`StoreError::Database`].
 pub async fn revoke_user(tx: &mut Tx, user_id: UserId, now: Timestamp) -> Result<u64, StoreError> {
     revoke_where(tx, "user_id", Value::from(user_id.0), now).await
+}
+
+/// Withdraws every token of a user but those of one session; returns how many were still good.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn revoke_user_but(
+    tx: &mut Tx,
+    user_id: UserId,
+    family_id: Uuid,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let sql = format!("{} AND family_id <> $3", revoking("user_id"));
+    let values = [Value::from(now.as_microsecond()), Value::from(user_id.0), Value::from(family_id)];
+    let engine = tx.engine();
+    Ok(tx.connection().execute_raw(statement(engine, sql, values)).await?.rows_affected())
 }
 
 async fn revoke_where(tx: &mut Tx, column: &str, value: Value, now: Timestamp) -> Result<u64, StoreError> {

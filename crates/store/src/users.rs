@@ -3,13 +3,13 @@
 use domain::{Language, Role, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
-use crate::sql::{get, get_at, get_json, json_text, statement};
-use crate::{Store, StoreError, Tx};
+use crate::sql::{at, at_null, get, get_at, get_at_null, get_json, json_text, statement};
+use crate::{Engine, Store, StoreError, Tx};
 
 /// Rows of one INSERT; each has eight values, and SQLite takes at most 32,766 of them.
 const INSERT_ROWS: usize = 500;
 
-const COLUMNS: &str = "id, email, name, roles_json, language, version, created_at, updated_at";
+const COLUMNS: &str = "id, email, name, roles_json, language, version, created_at, updated_at, blocked_at";
 
 /// A person with an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Since when they may not sign in.
+    pub blocked_at: Option<Timestamp>,
 }
 
 /// An account to make.
@@ -106,6 +108,31 @@ pub async fn find_in(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError
     row.as_ref().map(read).transpose()
 }
 
+/// As [`find_in`], locked until the transaction ends.
+///
+/// # Errors
+/// As [`find`].
+pub async fn lock(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
+    let engine = tx.engine();
+    let lock = match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => " FOR UPDATE",
+    };
+    let sql = format!("{}{lock}", by_id());
+    let row = tx.connection().query_one_raw(statement(engine, sql, [Value::from(id.0)])).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The password hash of a user; `None` when there is no such user, or they have no password.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn password_hash(store: &Store, id: UserId) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT password_hash FROM users WHERE id = $1";
+    let row = store.reader().query_one_raw(statement(store.engine(), sql, [Value::from(id.0)])).await?;
+    row.map_or(Ok(None), |row| get(&row, "password_hash"))
+}
+
 /// The user with this address, and their password hash.
 ///
 /// # Errors
@@ -145,6 +172,47 @@ pub async fn rehash(tx: &mut Tx, id: UserId, before: &str, after: &str) -> Resul
     Ok(())
 }
 
+/// Sets what they are and whether they may sign in; the version rises. Call it on a row that is locked.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn set_standing(
+    tx: &mut Tx,
+    id: UserId,
+    (roles, blocked_at): (&[Role], Option<Timestamp>),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE users SET roles_json = $1, blocked_at = $2, updated_at = $3, version = version + 1 \
+               WHERE id = $4";
+    let values = [Value::from(json_text(&roles)), at_null(blocked_at), at(now), Value::from(id.0)];
+    let engine = tx.engine();
+    tx.connection().execute_raw(statement(engine, sql, values)).await?;
+    Ok(())
+}
+
+/// Sets another password; `before` is the hash that must still be there (`None`: whichever). Whether it was.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn set_password(
+    tx: &mut Tx,
+    id: UserId,
+    before: Option<&str>,
+    hash: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut sql = "UPDATE users SET password_hash = $1, updated_at = $2, version = version + 1 WHERE id = $3"
+        .to_owned();
+    let mut values = vec![Value::from(hash), at(now), Value::from(id.0)];
+    if let Some(before) = before {
+        sql.push_str(" AND password_hash = $4");
+        values.push(Value::from(before));
+    }
+    let engine = tx.engine();
+    let done = tx.connection().execute_raw(statement(engine, sql, values)).await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// `$1`: id.
 pub(crate) fn by_id() -> String {
     format!("SELECT {COLUMNS} FROM users WHERE id = $1")
@@ -167,5 +235,6 @@ fn read(row: &QueryResult) -> Result<User, StoreError> {
         version: get(row, "version")?,
         created_at: get_at(row, "created_at")?,
         updated_at: get_at(row, "updated_at")?,
+        blocked_at: get_at_null(row, "blocked_at")?,
     })
 }

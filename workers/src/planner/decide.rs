@@ -47,7 +47,7 @@ pub(super) fn decide(change: &Change, hours_max: u32) -> Decision {
             expires_at: announced.expires_at,
         })),
         ChangeKind::AnnouncementCancelled { notification_id, .. } => Decision::Cancel(*notification_id),
-        ChangeKind::Venue { .. } => Decision::Nothing,
+        ChangeKind::Venue { .. } | ChangeKind::Revocation { .. } => Decision::Nothing,
     }
 }
 

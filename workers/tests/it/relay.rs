@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{ChangeKind, LocalizedText, VenueId, VenueSnapshot};
+use domain::{ChangeKind, LocalizedText, Revocation, RevocationReason, UserId, VenueId, VenueSnapshot};
 use tokio::time::Instant;
 
 use crate::rig::Rig;
@@ -11,6 +11,7 @@ on_both_backends!(
     changes_are_published_in_order_and_the_outbox_is_emptied,
     a_change_too_large_for_the_log_holds_up_nothing,
     two_processes_publish_each_change_once,
+    a_revocation_reaches_the_control_topic_and_no_planner,
 );
 
 fn venue(capacity: i64) -> ChangeKind {
@@ -104,5 +105,27 @@ async fn a_commit_is_in_the_log_within_ten_milliseconds(mut rig: Rig) {
     spans.sort();
     println!("commit -> log: p50 {:?}, p99 {:?}, max {:?}", spans[250], spans[495], spans[499]);
     assert!(spans[495] < Duration::from_millis(10), "p99 {:?}", spans[495]);
+    rig.stop().await;
+}
+
+/// Goal: the nodes hear what they need and no more; nobody is notified.
+async fn a_revocation_reaches_the_control_topic_and_no_planner(mut rig: Rig) {
+    rig.start().await;
+    let revocations = [
+        Revocation::Session { session: "a".to_owned() },
+        Revocation::User { user_id: UserId(1), reason: RevocationReason::Blocked, except: None },
+    ];
+    for revocation in revocations {
+        rig.change(ChangeKind::Revocation { revocation }).await;
+    }
+    rig.until("both are published", async || {
+        rig.published().await.get("$control").is_some_and(|messages| messages.len() == 2)
+    })
+    .await;
+    let messages = rig.published().await.remove("$control").unwrap();
+    assert_eq!((&messages[0]["type"], &messages[0]["session"]), (&"session.revoked".into(), &"a".into()));
+    assert_eq!((&messages[1]["type"], &messages[1]["user_id"]), (&"user.revoked".into(), &1.into()));
+    assert!(messages.iter().all(|message| message["at"].is_string()));
+    assert!(rig.publications().await.iter().all(|publication| publication.change.is_none()));
     rig.stop().await;
 }

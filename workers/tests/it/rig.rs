@@ -303,6 +303,16 @@ impl Rig {
     /// Everything in the log, by topic, oldest first.
     pub(crate) async fn published(&self) -> HashMap<String, Vec<Value>> {
         let mut published: HashMap<String, Vec<Value>> = HashMap::new();
+        for publication in self.publications().await {
+            let data = serde_json::from_slice(&publication.data).unwrap();
+            published.entry(publication.topic.to_string()).or_default().push(data);
+        }
+        published
+    }
+
+    /// Everything in the log, partition by partition, oldest first.
+    pub(crate) async fn publications(&self) -> Vec<streams::Publication> {
+        let mut publications = Vec::new();
         for partition in 0..self.log.partitions() {
             let state = self.log.state(partition).await.unwrap();
             let mut after = state.trimmed;
@@ -310,15 +320,12 @@ impl Rig {
                 let cursor = Cursor { partition, epoch: Epoch(state.epoch.0.clone()), after };
                 for batch in self.log.read(&[cursor], 1_000, Duration::ZERO).await.unwrap() {
                     let ReadBatch::Entries(entries) = batch else { panic!("the log lost something") };
-                    for entry in entries {
-                        after = entry.offset;
-                        let data = serde_json::from_slice(&entry.publication.data).unwrap();
-                        published.entry(entry.publication.topic.to_string()).or_default().push(data);
-                    }
+                    after = entries.last().map_or(after, |entry| entry.offset);
+                    publications.extend(entries.into_iter().map(|entry| entry.publication));
                 }
             }
         }
-        published
+        publications
     }
 
     /// The socket deliveries of a notification, as the recipients' topics carry them.
