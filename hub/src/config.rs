@@ -2,6 +2,7 @@
 
 mod history;
 mod limits;
+mod pusher;
 mod tail;
 
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use service::Faults;
 
 pub use self::history::History;
 pub use self::limits::Limits;
+pub use self::pusher::{App, Pusher, WebhookKind, Webhooks};
 pub use self::tail::Tail;
 use crate::origin::OriginPattern;
 
@@ -60,6 +62,8 @@ pub struct Config {
     pub history: History,
     /// How the change log is read.
     pub tail: Tail,
+    /// Applications that speak Pusher's protocol.
+    pub pusher: Pusher,
 }
 
 impl Default for Config {
@@ -81,6 +85,7 @@ impl Default for Config {
             limits: Limits::default(),
             history: History::default(),
             tail: Tail::default(),
+            pusher: Pusher::default(),
         }
     }
 }
@@ -110,6 +115,7 @@ impl Config {
         faults.section("limits", |faults| self.limits.check(faults));
         faults.section("history", |faults| self.history.check(faults));
         faults.section("tail", |faults| self.tail.check(faults));
+        faults.section("pusher", |faults| self.pusher.check(faults));
     }
 }
 

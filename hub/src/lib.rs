@@ -21,5 +21,5 @@ mod start;
 mod tail;
 mod topics;
 
-pub use config::{Config, History, Limits, Tail};
+pub use config::{App, Config, History, Limits, Pusher, Tail, WebhookKind, Webhooks};
 pub use start::{Deps, StartError, start};

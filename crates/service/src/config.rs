@@ -17,7 +17,7 @@ pub const EXIT_CODE: u8 = 64;
 /// The faults of a configuration, each with the field it is about.
 #[derive(Debug, Default)]
 pub struct Faults {
-    section: Vec<&'static str>,
+    section: Vec<String>,
     found: Vec<Fault>,
 }
 
@@ -32,8 +32,8 @@ pub struct Fault {
 
 impl Faults {
     /// Checks `section` with `check`; the faults found there have the section's name before their field.
-    pub fn section(&mut self, section: &'static str, check: impl FnOnce(&mut Self)) {
-        self.section.push(section);
+    pub fn section(&mut self, section: &str, check: impl FnOnce(&mut Self)) {
+        self.section.push(section.to_owned());
         check(self);
         self.section.pop();
     }
@@ -41,7 +41,7 @@ impl Faults {
     /// Notes a fault of `field` in the current section.
     pub fn add(&mut self, field: &str, rule: impl Into<String>) {
         let mut path = self.section.clone();
-        path.push(field);
+        path.push(field.to_owned());
         self.found.push(Fault { field: path.join("."), rule: rule.into() });
     }
 

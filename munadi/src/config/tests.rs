@@ -83,6 +83,18 @@ fn a_missing_field_is_noticed() {
     assert_eq!(missing(&table, &commented(ANNOTATED), &[]), ["http.backlog"]);
 }
 
+/// Goal: what the file shows in comments, for what has no default, is whole too.
+#[test]
+fn the_shown_application_has_every_field() {
+    let shown = "[hub.pusher.apps.example]";
+    let (_, block) = ANNOTATED.split_once(&format!("# {shown}\n")).expect("it is shown");
+    let fields = block.lines().map_while(|line| line.strip_prefix('#')).map(str::trim_start);
+    let fields: Vec<_> =
+        fields.filter(|line| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '))).collect();
+    let table: Table = format!("{shown}\n{}", fields.join("\n")).parse().unwrap();
+    assert_eq!(missing(&table, &BTreeMap::new(), &["hub", "pusher", "apps", "example"]), [""; 0]);
+}
+
 #[test]
 fn the_default_is_faultless() {
     let config = Config::load(None, &Environment::default(), Role::All);
