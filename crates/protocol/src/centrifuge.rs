@@ -8,6 +8,7 @@
 pub mod command;
 mod dialect;
 pub mod filter;
+pub mod fossil;
 
 pub mod json;
 mod payload;

@@ -106,7 +106,7 @@ pub struct SubscribeRequest<'a> {
     pub delta: Cow<'a, str>,
     /// Which publications are wanted, by their tags; not checked yet ([`FilterNode::check`]).
     #[serde(borrow, rename = "tf", deserialize_with = "filter::json::read")]
-    pub filter: Option<FilterNode<'a>>,
+    pub filter: Option<Box<FilterNode<'a>>>,
     /// Bits: 1 = understands numeric channels, 2 = refuse with error 112 when the position cannot be recovered.
     pub flag: i64,
     /// 0 = stream; others (map, shared poll) are declined.

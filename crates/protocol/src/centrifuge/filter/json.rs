@@ -11,9 +11,9 @@ use super::{DEPTH_MAX, FilterNode, NODES_MAX};
 /// Reads the filter of a subscribe request.
 pub(in crate::centrifuge) fn read<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<FilterNode<'a>>, D::Error> {
+) -> Result<Option<Box<FilterNode<'a>>>, D::Error> {
     let raw = Option::<&'a RawValue>::deserialize(deserializer)?;
-    raw.map(|raw| node(raw, 1, &mut 0).map_err(serde::de::Error::custom)).transpose()
+    raw.map(|raw| node(raw, 1, &mut 0).map(Box::new).map_err(serde::de::Error::custom)).transpose()
 }
 
 /// A node as it is written.

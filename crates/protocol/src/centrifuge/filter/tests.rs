@@ -110,8 +110,10 @@ fn excess_is_cut_off_while_reading() {
     let wide = branch("and", &vec![leaf("ex", "", &[]); 5_000]);
     let deep = (1..60).fold(leaf("ex", "", &[]), |node, _| branch("not", &[node]));
     for (node, fault) in [(wide, FilterError::TooManyNodes), (deep, FilterError::TooDeep)] {
-        let request =
-            crate::centrifuge::command::SubscribeRequest { filter: Some(node), ..Default::default() };
+        let request = crate::centrifuge::command::SubscribeRequest {
+            filter: Some(Box::new(node)),
+            ..Default::default()
+        };
         let command = crate::centrifuge::Command { id: 1, request: Request::Subscribe(request) };
         for dialect in [Dialect::Json, Dialect::Protobuf] {
             let mut frame = Vec::new();

@@ -39,7 +39,7 @@ fn write_request(members: &mut Members<'_>, request: &Request<'_>) {
         }
         Request::Ping => members.object("ping", |_| {}),
         Request::Send(request) => {
-            members.object("send", |members| members.payload("data", request.data.as_ref()))
+            members.object("send", |members| members.payload("data", request.data.as_ref()));
         }
         Request::Rpc(request) => members.object("rpc", |members| {
             members.payload("data", request.data.as_ref());

@@ -58,6 +58,7 @@ pub(super) struct ConnectRequest {
     flag: i64,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "the protocol has them")]
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SubscribeRequest {
     #[prost(string, tag = "1")]
@@ -237,7 +238,7 @@ impl TryFrom<SubscribeRequest> for command::SubscribeRequest<'static> {
             recoverable: form.recoverable,
             join_leave: form.join_leave,
             delta: form.delta.into(),
-            filter: form.tf.as_deref().map(filter::protobuf::read).transpose()?,
+            filter: form.tf.as_deref().map(filter::protobuf::read).transpose()?.map(Box::new),
             flag: form.flag,
             kind: form.kind,
         })
@@ -316,7 +317,7 @@ impl From<&command::SubscribeRequest<'_>> for SubscribeRequest {
             recoverable: request.recoverable,
             join_leave: request.join_leave,
             delta: request.delta.to_string(),
-            tf: request.filter.as_ref().map(filter::protobuf::write),
+            tf: request.filter.as_deref().map(filter::protobuf::write),
             flag: request.flag,
             kind: request.kind,
         }

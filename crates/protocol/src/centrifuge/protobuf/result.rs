@@ -59,6 +59,7 @@ pub(super) struct Connect {
     time: i64,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "the protocol has them")]
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SubscribeResult {
     #[prost(bool, tag = "1")]
