@@ -31,9 +31,12 @@ use crate::origin::{self, OriginPattern};
 use crate::session::Pings;
 use crate::shard::{Arrival, Message};
 use crate::socket::Handover;
+use crate::wire::Wire;
 
-/// Sub-protocols that mean JSON; no sub-protocol at all means it too.
+/// The sub-protocol that means JSON; no sub-protocol at all means it too.
 const JSON_PROTOCOL: &str = "centrifuge-json";
+/// The sub-protocol that means Protobuf.
+const PROTOBUF_PROTOCOL: &str = "centrifuge-protobuf";
 /// Seconds after which a client that found no place may try again.
 const RETRY_SECONDS: &str = "5";
 
@@ -55,6 +58,7 @@ struct Accepted {
     accept_key: String,
     /// The sub-protocol to echo.
     protocol: Option<&'static str>,
+    wire: Wire,
     pings: Pings,
     admission: Admission,
 }
@@ -140,16 +144,19 @@ impl Door {
         let query = request.uri().query().unwrap_or_default();
         let asks = |pair: &str| query.split('&').any(|one| one == pair);
         let protocol = choose_protocol(headers).map_err(bad)?;
-        if asks("format=protobuf") || asks("cf_protocol=protobuf") {
-            return Err(bad("the Protobuf dialect is not spoken here"));
-        }
+        let by_query = asks("format=protobuf") || asks("cf_protocol=protobuf");
+        let wire = if by_query || protocol == Some(PROTOBUF_PROTOCOL) {
+            Wire::ProtobufSocket
+        } else {
+            Wire::JsonSocket
+        };
         let pings = if asks("cf_ws_frame_ping_pong=true") { Pings::Native } else { Pings::Protocol };
         if self.life.drain().is_cancelled() || !self.warm.load(Ordering::Relaxed) {
             return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "not now", Upgrade::Draining));
         }
         let full = || refused(StatusCode::SERVICE_UNAVAILABLE, "too many connections", Upgrade::Limit);
         let admission = self.census.admit().ok_or_else(full)?;
-        Ok(Accepted { accept_key, protocol, pings, admission })
+        Ok(Accepted { accept_key, protocol, wire, pings, admission })
     }
 
     fn admits_origin(&self, headers: &HeaderMap) -> bool {
@@ -177,7 +184,7 @@ impl Door {
     }
 
     async fn hand_over(&self, upgraded: Upgraded, accepted: Accepted) -> std::io::Result<()> {
-        let Accepted { pings, admission, .. } = accepted;
+        let Accepted { wire, pings, admission, .. } = accepted;
         let (socket, first_bytes) = match downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(parts) => {
                 let stream = parts.io.into_inner();
@@ -186,7 +193,7 @@ impl Door {
             }
             Err(other) => (self.bridge(other)?, Bytes::new()),
         };
-        let arrival = Box::new(Arrival { socket, first_bytes, pings, admission });
+        let arrival = Box::new(Arrival { socket, wire, first_bytes, door: None, pings, admission });
         let shard = &self.shards[self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len()];
         match tokio::time::timeout(self.upgrade_timeout, shard.send(Message::Accept(arrival))).await {
             Ok(Ok(())) => Ok(()),
@@ -220,11 +227,11 @@ fn choose_protocol(headers: &HeaderMap) -> Result<Option<&'static str>, &'static
     if offers.peek().is_none() {
         return Ok(None);
     }
-    if offers.any(|offer| offer == JSON_PROTOCOL) {
-        Ok(Some(JSON_PROTOCOL))
-    } else {
-        Err("of the offered sub-protocols none is spoken here")
-    }
+    let spoken = [JSON_PROTOCOL, PROTOBUF_PROTOCOL];
+    offers
+        .find_map(|offer| spoken.into_iter().find(|one| *one == offer))
+        .map(Some)
+        .ok_or("of the offered sub-protocols none is spoken here")
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {

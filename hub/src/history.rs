@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use streams::Partition;
 
-pub(crate) use partition::{Budget, Hole, PartitionHistory};
+pub(crate) use partition::{Applied, Budget, Hole, PartitionHistory};
 pub(crate) use recovery::{Page, Recovery, Wish};
 
 /// The histories of all partitions. Cloning is cheap.

@@ -20,6 +20,7 @@ mod socket;
 mod start;
 mod tail;
 mod topics;
+mod wire;
 
 pub use config::{App, Config, History, Limits, Pusher, Tail, WebhookKind, Webhooks};
 pub use start::{Deps, StartError, start};

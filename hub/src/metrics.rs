@@ -8,6 +8,8 @@ use metrics::{
 use protocol::centrifuge::command::Request;
 use protocol::codes::{DisconnectCode, ErrorCode};
 
+use crate::wire::Wire;
+
 /// Open sockets, by `shard`.
 const CONNECTIONS: &str = "hub_connections";
 /// Subscriptions of open sockets, by `shard`.
@@ -20,7 +22,7 @@ const COMMANDS: &str = "hub_commands_total";
 const REFUSALS: &str = "hub_refusals_total";
 /// Sockets that ended, by `code`: the disconnect code, a WebSocket close code of ours, or `left` when the client went.
 const DISCONNECTS: &str = "hub_disconnects_total";
-/// Publications encoded, by `dialect`: once per publication that somebody here follows.
+/// Publications encoded, by `wire` and `form`: once for each pair that somebody here follows it with.
 const ENCODED: &str = "hub_publications_encoded_total";
 /// Entries of the change log that were applied.
 const APPLIED: &str = "hub_log_entries_total";
@@ -267,8 +269,8 @@ pub(crate) fn confirmed(outcome: Confirmed, count: u64) {
 }
 
 /// Counts an encoding.
-pub(crate) fn encoded() {
-    counter!(ENCODED, "dialect" => "json").increment(1);
+pub(crate) fn encoded(wire: Wire, form: &'static str) {
+    counter!(ENCODED, "wire" => wire.name(), "form" => form).increment(1);
 }
 
 /// Says what everything means, and registers what has no other beginning at 0.
@@ -279,7 +281,7 @@ pub(crate) fn describe() {
     describe_counter!(COMMANDS, "Commands of clients, by kind");
     describe_counter!(REFUSALS, "Commands answered with an error, by code");
     describe_counter!(DISCONNECTS, "Sockets that ended, by code");
-    describe_counter!(ENCODED, "Publications encoded, by dialect");
+    describe_counter!(ENCODED, "Publications encoded, by wire and form");
     describe_counter!(APPLIED, "Entries of the change log that were applied");
     describe_counter!(DAMAGED, "Entries of the change log whose payload was not JSON");
     describe_counter!(DELIVERIES, "Publications for sockets, by outcome");
@@ -301,5 +303,7 @@ pub(crate) fn describe() {
     for (_, outcome) in Confirmed::ALL {
         counter!(CONFIRMATIONS, "outcome" => outcome).increment(0);
     }
-    counter!(ENCODED, "dialect" => "json").increment(0);
+    for wire in Wire::ALL {
+        counter!(ENCODED, "wire" => wire.name(), "form" => "plain").increment(0);
+    }
 }

@@ -12,7 +12,6 @@ mod rpc;
 mod subscribe;
 
 use domain::{DeliveryId, DeliveryState, Principal, Timestamp, Topic, TopicError};
-use protocol::centrifuge::Dialect;
 use protocol::centrifuge::command::{Command, Request};
 use protocol::centrifuge::reply::{Answer, Event, Push, Reply};
 use protocol::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
@@ -25,6 +24,7 @@ use crate::config::Config;
 use crate::history::Histories;
 use crate::metrics::{CommandKind, ShardMetrics};
 use crate::topics::{ConnectionIndex, SubscriptionId, Topics};
+use crate::wire::Wire;
 use pace::{Pace, Verdict};
 
 /// What the server calls itself.
@@ -34,6 +34,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[derive(Debug)]
 pub(crate) struct Session {
     client: Uuid,
+    /// The secret name by which commands reach it that do not come through its own connection.
+    door: Option<Uuid>,
     phase: Phase,
     identity: Option<Box<Identity>>,
     subscriptions: Vec<Subscription>,
@@ -60,6 +62,8 @@ pub(crate) enum Pings {
     Protocol,
     /// With the frames of WebSocket, for tools that do not know the protocol.
     Native,
+    /// It does not ask, it only shows that it is there itself: nothing comes back.
+    OneWay,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +86,8 @@ pub(crate) struct World<'w> {
     pub(crate) now: Timestamp,
     /// Since the shard began.
     pub(crate) uptime_ms: u64,
+    /// The name of this node.
+    pub(crate) node: &'w str,
     /// What to do about positions ahead of this node.
     pub(crate) patience: Patience,
 }
@@ -98,10 +104,12 @@ pub(crate) enum Patience {
 }
 
 /// What a session says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Out {
-    /// Messages, separated by line feeds: the payload of one frame.
-    pub(crate) text: Vec<u8>,
+    /// How the client that is spoken to wants its messages.
+    pub(crate) wire: Wire,
+    /// Messages in its dialect: the payload of one frame.
+    pub(crate) messages: Vec<u8>,
     /// What has to become durable before it is answered.
     pub(crate) confirmations: Vec<Confirmation>,
 }
@@ -145,21 +153,38 @@ impl From<DisconnectCode> for Fault {
 }
 
 impl Out {
-    /// Adds a message.
-    pub(crate) fn say(&mut self, reply: &Reply<'_>) {
-        Dialect::Json.write_reply(&mut self.text, reply);
+    /// Nothing said yet.
+    pub(crate) fn new() -> Self {
+        Self { wire: Wire::JsonSocket, messages: Vec::new(), confirmations: Vec::new() }
     }
 
-    fn answer(&mut self, command: u32, answer: Answer<'_>) {
-        self.say(&Reply::Answer(command, answer));
+    /// Adds a push.
+    pub(crate) fn push(&mut self, push: Push<'_>) {
+        self.wire.write_push(&mut self.messages, push);
+    }
+
+    /// Adds the answer to a command. Who connects in one direction is told of the connection by a push.
+    pub(crate) fn answer(&mut self, command: u32, answer: Answer<'_>) {
+        match answer {
+            Answer::Connect(result) if self.wire.is_one_way() => {
+                self.push(Push::to_connection(Event::Connect(result)));
+            }
+            answer => self.wire.dialect().write_reply(&mut self.messages, &Reply::Answer(command, answer)),
+        }
     }
 }
 
 impl Session {
     /// A session that waits for its `connect`.
-    pub(crate) fn new(client: Uuid, pings: Pings, config: &Config, uptime_ms: u64) -> Self {
+    pub(crate) fn new(
+        (client, door): (Uuid, Option<Uuid>),
+        pings: Pings,
+        config: &Config,
+        uptime_ms: u64,
+    ) -> Self {
         Self {
             client,
+            door,
             phase: Phase::New,
             identity: None,
             subscriptions: Vec::new(),
@@ -231,7 +256,7 @@ impl Session {
 
     /// A ping is about to be sent.
     pub(crate) fn ping(&mut self) {
-        self.ping_unanswered = true;
+        self.ping_unanswered = self.pings != Pings::OneWay;
     }
 
     /// The client has answered a ping of WebSocket's own.
@@ -290,8 +315,8 @@ impl Session {
 
     fn say_unsubscribed(&mut self, at: usize, code: UnsubscribeCode, topics: &mut Topics, out: &mut Out) {
         let subscription = self.subscriptions.swap_remove(at);
-        let topic = topics.topic_of(subscription.id).as_str();
-        out.say(&Reply::Push(Push::to(topic, Event::unsubscribe(code))));
+        let topic = topics.topic_of(subscription.id);
+        out.push(Push::to(topic.as_str(), Event::unsubscribe(code)));
         topics.leave(subscription.id);
     }
 

@@ -15,7 +15,7 @@ mod wheel;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 use tracing::error;
+use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::census::{Admission, Census};
@@ -42,6 +43,7 @@ use crate::publication::Batch;
 use crate::session::{Out, Pings};
 use crate::socket::Handover;
 use crate::topics::{SubscriptionId, Topics};
+use crate::wire::Wire;
 use closing::Drain;
 use connection::Connection;
 pub(crate) use connection::Key;
@@ -56,8 +58,11 @@ const READ_BYTES: usize = 65_536;
 /// Something for a shard to know.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A socket was upgraded.
+    /// A connection was accepted.
     Accept(Box<Arrival>),
+    /// Commands for a connection that can only be written to.
+    #[expect(dead_code, reason = "the front door of such connections is about to be built")]
+    Commands { door: Uuid, frame: Bytes },
     /// Publications, in log order within their partition.
     Batch(Arc<Batch>),
     /// What this partition's subscribers know by this turn is void: something was lost.
@@ -68,12 +73,15 @@ pub(crate) enum Message {
     Confirmed { ticket: Ticket, stored: bool },
 }
 
-/// An upgraded socket.
+/// An accepted connection.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) socket: Handover,
-    /// What was read together with the request.
+    pub(crate) wire: Wire,
+    /// What was read together with the request: of a WebSocket the next bytes, of others the first commands.
     pub(crate) first_bytes: Bytes,
+    /// The secret name by which further commands reach it; for those that can only be written to.
+    pub(crate) door: Option<Uuid>,
     pub(crate) pings: Pings,
     pub(crate) admission: Admission,
 }
@@ -86,6 +94,8 @@ pub(crate) struct Shared {
     pub(crate) census: Census,
     pub(crate) histories: Histories,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The name of this node.
+    pub(crate) node: Arc<str>,
     /// Where confirmations go.
     pub(crate) confirmations: mpsc::Sender<Ticket>,
     /// Where questions go about how a partition's log stands.
@@ -99,6 +109,8 @@ pub(crate) struct Shard {
     shared: Shared,
     connections: Slab<Connection>,
     topics: Topics,
+    /// Connections that can only be written to, by the name through which commands reach them.
+    doors: HashMap<Uuid, Key>,
     metrics: ShardMetrics,
     started: Instant,
     generation: u32,
@@ -189,6 +201,7 @@ fn take(shard: &Rc<RefCell<Shard>>, message: Message) {
     let mut shard = shard.borrow_mut();
     match message {
         Message::Accept(_) => {}
+        Message::Commands { door, frame } => shard.take_commands(door, &frame),
         Message::Batch(batch) => shard.publish(&batch),
         Message::Void { partition, turn } => shard.void(partition, turn),
         Message::Probed { partition, state } => shard.probed(partition, &state),
@@ -203,6 +216,7 @@ impl Shard {
             shared,
             connections: Slab::new(),
             topics: Topics::default(),
+            doors: HashMap::new(),
             metrics: ShardMetrics::new(number),
             started: Instant::now(),
             generation: 0,
@@ -213,7 +227,7 @@ impl Shard {
             holds: Vec::new(),
             dirty: Vec::new(),
             batches_read_at: Vec::new(),
-            out: Out::default(),
+            out: Out::new(),
             read_buffer: vec![0; READ_BYTES],
             drain: None,
         }

@@ -85,6 +85,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         census: census.clone(),
         histories: histories.clone(),
         clock: Arc::clone(&deps.clock),
+        node: node_name().into(),
         confirmations,
         probes,
     };
@@ -106,6 +107,11 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         life: life.clone(),
         upgrade_timeout: Duration::from_millis(config.upgrade_timeout_ms),
     }))
+}
+
+/// A name that no other node has, now or ever.
+fn node_name() -> String {
+    uuid::Uuid::new_v4().to_string()
 }
 
 fn shard_count(config: &Config) -> usize {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Clock;
+use domain::{Attributes, Clock};
 use protocol::centrifuge::minify;
 use rand::Rng as _;
 use service::Lifecycle;
@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
-use crate::history::{Budget, Histories, Hole, PartitionHistory};
+use crate::history::{Applied, Budget, Histories, Hole, PartitionHistory};
 use crate::metrics::TailMetrics;
-use crate::publication::{Batch, Live};
+use crate::publication::{Batch, Item, Live};
 use crate::shard::Message;
 
 /// What stands in for a payload that is not JSON: the offset still moves the client's position.
@@ -154,19 +154,30 @@ impl Tail {
     /// Puts entries into the history, until one does not follow.
     fn remember(&self, partition: Partition, entries: &[Entry]) -> (Vec<Live>, Option<Hole>) {
         let now = self.clock.now();
-        let lines: Vec<Bytes> = entries.iter().map(|entry| self.line(entry)).collect();
+        let items: Vec<Item> = entries.iter().map(|entry| self.item(entry)).collect();
         let mut publications = Vec::with_capacity(entries.len());
         let mut history = self.histories.write(partition);
-        for (entry, data) in entries.iter().zip(lines) {
-            match history.apply(entry, data.clone(), now) {
-                Ok(Some(turn)) => {
-                    publications.push(Live::new(entry.publication.topic.clone(), turn, entry.offset, data));
+        for (entry, item) in entries.iter().zip(items) {
+            match history.apply(entry, item.clone(), now) {
+                Ok(Applied::Now { turn, base }) => {
+                    publications.push(Live::new(entry.publication.topic.clone(), turn, item, base));
                 }
-                Ok(None) => {}
+                Ok(Applied::Before) => {}
                 Err(hole) => return (publications, Some(hole)),
             }
         }
         (publications, None)
+    }
+
+    /// What an entry says, and what travels with it.
+    fn item(&self, entry: &Entry) -> Item {
+        let attributes = entry.publication.attributes.as_deref().and_then(Attributes::decode);
+        let ephemeral = attributes.as_ref().is_some_and(|attributes| attributes.ephemeral);
+        Item {
+            offset: if ephemeral { 0 } else { entry.offset },
+            data: self.line(entry),
+            attributes: attributes.map(Arc::new),
+        }
     }
 
     /// The payload as one line of JSON.

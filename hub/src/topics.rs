@@ -1,9 +1,12 @@
 //! A shard's topics: who subscribes to what. Names are kept once per shard; connections hold small numbers.
 
-use domain::Topic;
+use domain::{Attributes, Topic};
 use hashbrown::HashMap;
+use protocol::centrifuge::filter::Filter;
 use slab::Slab;
 use streams::Partition;
+
+use crate::publication::{Form, Live};
 
 /// Number of a connection within its shard.
 pub(crate) type ConnectionIndex = u32;
@@ -16,7 +19,7 @@ pub(crate) type TopicIndex = u32;
 const NOWHERE: u32 = u32::MAX;
 
 /// One subscriber of a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Member {
     /// Whose.
     pub(crate) connection: ConnectionIndex,
@@ -24,6 +27,46 @@ pub(crate) struct Member {
     pub(crate) subscription: SubscriptionId,
     /// Publications up to and including this turn are known to it already.
     pub(crate) from: u64,
+    /// What it asked for besides every publication as it is.
+    pub(crate) terms: Option<Box<Terms>>,
+}
+
+/// What a subscriber asked for besides every publication as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// With deltas: offset of the last publication that it has, 0 for none.
+    pub(crate) has: Option<u64>,
+    /// Only what passes.
+    pub(crate) filter: Option<Filter>,
+    /// Joins and leaves, too.
+    pub(crate) signals: bool,
+}
+
+impl Terms {
+    /// Boxed, unless it is nothing special.
+    pub(crate) fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+
+    /// The form in which the subscriber gets `live`; `None` when it does not.
+    pub(crate) fn form_of(&mut self, live: &Live) -> Option<Form> {
+        let attributes = live.item.attributes.as_deref();
+        if !self.filter.as_ref().is_none_or(|filter| passes(filter, attributes)) {
+            return None;
+        }
+        let Some(has) = &mut self.has else { return Some(Form::Plain) };
+        let in_step = *has > 0 && live.base.as_ref().is_some_and(|(base, _)| base == has);
+        if live.item.offset == 0 {
+            return Some(Form::Whole); // nothing builds on what is not kept
+        }
+        *has = live.item.offset;
+        Some(if in_step { Form::Delta } else { Form::Whole })
+    }
+}
+
+/// Whether a publication with these attributes passes.
+pub(crate) fn passes(filter: &Filter, attributes: Option<&Attributes>) -> bool {
+    filter.passes(|name| attributes?.tags.get(name).map(String::as_str))
 }
 
 #[derive(Debug)]
@@ -55,8 +98,8 @@ impl Topics {
         &mut self,
         topic: &Topic,
         partition: Partition,
-        connection: ConnectionIndex,
-        from: u64,
+        (connection, from): (ConnectionIndex, u64),
+        terms: Option<Box<Terms>>,
     ) -> SubscriptionId {
         let index = if let Some(index) = self.names.get(topic) {
             *index
@@ -69,7 +112,7 @@ impl Topics {
         let slot = &mut self.slots[index as usize];
         slot.uses += 1;
         let subscription = narrow(self.places.insert(Place { topic: index, at: narrow(slot.members.len()) }));
-        slot.members.push(Member { connection, subscription, from });
+        slot.members.push(Member { connection, subscription, from, terms });
         subscription
     }
 
@@ -98,7 +141,8 @@ impl Topics {
     pub(crate) fn void(&mut self, partition: Partition, turn: u64) -> Vec<Member> {
         let mut voided = Vec::new();
         for (_, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.partition == partition) {
-            let (gone, kept) = slot.members.iter().partition(|member| member.from < turn);
+            let (gone, kept): (Vec<_>, _) =
+                std::mem::take(&mut slot.members).into_iter().partition(|member| member.from < turn);
             slot.members = kept;
             for (at, member) in slot.members.iter().enumerate() {
                 self.places[member.subscription as usize].at = narrow(at);
@@ -117,8 +161,8 @@ impl Topics {
     }
 
     /// The subscribers of a topic.
-    pub(crate) fn members(&self, topic: TopicIndex) -> &[Member] {
-        &self.slots[topic as usize].members
+    pub(crate) fn members(&mut self, topic: TopicIndex) -> &mut [Member] {
+        &mut self.slots[topic as usize].members
     }
 
     /// The topic of a subscription.
@@ -168,7 +212,7 @@ mod tests {
                 let turn = turn as u64;
                 match kind {
                     0 | 1 => {
-                        let id = topics.join(&topic(name), u16::from(name % 2), u32::from(pick), turn);
+                        let id = topics.join(&topic(name), u16::from(name % 2), (u32::from(pick), turn), None);
                         model.push((name, id, false, turn));
                     }
                     2 if !model.is_empty() => {
@@ -187,8 +231,8 @@ mod tests {
                 for name in 0..5 {
                     let mut expected: Vec<_> =
                         model.iter().filter(|one| one.0 == name && !one.2).map(|one| one.1).collect();
-                    let mut found: Vec<_> = topics
-                        .find(&topic(name))
+                    let index = topics.find(&topic(name));
+                    let mut found: Vec<_> = index
                         .map(|index| topics.members(index).iter().map(|member| member.subscription).collect())
                         .unwrap_or_default();
                     expected.sort_unstable();

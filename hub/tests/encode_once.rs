@@ -23,7 +23,7 @@ async fn a_publication_is_encoded_once() {
         let line = text.lines().find(|line| line.starts_with(name)).expect("it is registered at the start");
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
-    assert_eq!(counted("hub_publications_encoded_total{dialect=\"json\"}"), 0);
+    assert_eq!(counted("hub_publications_encoded_total{wire=\"json_socket\",form=\"plain\"}"), 0);
     let mut clients = Vec::new();
     for _ in 0..40 {
         let mut client = hub.client(0).await;
@@ -39,7 +39,7 @@ async fn a_publication_is_encoded_once() {
             assert_eq!(client.publication().await.data, json!(number));
         }
     }
-    assert_eq!(counted("hub_publications_encoded_total{dialect=\"json\"}"), 5);
+    assert_eq!(counted("hub_publications_encoded_total{wire=\"json_socket\",form=\"plain\"}"), 5);
     assert_eq!(
         counted("hub_deliveries_total{outcome=\"sent\"}")
             + counted("hub_deliveries_total{outcome=\"queued\"}"),

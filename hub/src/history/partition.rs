@@ -9,6 +9,7 @@ use slab::Slab;
 use streams::{Entry, Epoch, PartitionState};
 
 use crate::config;
+use crate::publication::Item;
 
 /// Bytes that an entry costs besides its payload: ring, queue, reference counts.
 const ENTRY_BYTES: usize = 128;
@@ -44,16 +45,23 @@ impl Budget {
 /// A publication that is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
-    /// Its number in the log.
-    pub(crate) offset: u64,
     /// Number of the topic's previous entry.
     pub(crate) prev: u64,
     /// Whether the log knew of no previous entry.
     pub(crate) first: bool,
     /// When its change was made.
     pub(crate) at: Timestamp,
-    /// One JSON document on one line.
-    pub(crate) data: Bytes,
+    /// What it says, and what travels with it.
+    pub(crate) item: Item,
+}
+
+/// What became of an entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// It was taken before.
+    Before,
+    /// It has this turn, and followed this publication of its topic.
+    Now { turn: u64, base: Option<(u64, Bytes)> },
 }
 
 /// What is known of one topic.
@@ -117,36 +125,36 @@ impl PartitionHistory {
         }
     }
 
-    /// Takes the next entry of the log; gives its turn, or `None` when it was taken before.
+    /// Takes the next entry of the log. An item without an offset is kept for nobody.
     ///
     /// # Errors
     /// [`Hole`] when entries are missing before it; nothing is taken then.
-    pub(crate) fn apply(&mut self, entry: &Entry, data: Bytes, now: Timestamp) -> Result<Option<u64>, Hole> {
+    pub(crate) fn apply(&mut self, entry: &Entry, item: Item, now: Timestamp) -> Result<Applied, Hole> {
         if entry.offset <= self.applied {
-            return Ok(None);
+            return Ok(Applied::Before);
         }
         if entry.offset != self.applied + 1 {
             return Err(Hole { applied: self.applied, found: entry.offset });
         }
         self.applied = entry.offset;
         self.turn += 1;
-        self.bytes += data.len() + ENTRY_BYTES;
+        if item.offset == 0 {
+            return Ok(Applied::Now { turn: self.turn, base: None });
+        }
+        self.bytes += item.data.len() + ENTRY_BYTES;
         let index = self.topic_index(&entry.publication.topic);
         let topic = &mut self.topics[index];
+        let base = topic.ring.back().map(|kept| (kept.item.offset, kept.item.data.clone()));
+        // the log also links to what was kept for nobody
+        let prev = entry.prev.min(topic.last);
         topic.last = entry.offset;
-        topic.ring.push_back(Kept {
-            offset: entry.offset,
-            prev: entry.prev,
-            first: entry.first,
-            at: entry.publication.at,
-            data,
-        });
+        topic.ring.push_back(Kept { prev, first: entry.first, at: entry.publication.at, item });
         self.order.push_back((index, entry.offset));
         if topic.ring.len() > self.budget.publications_max {
             self.drop_oldest_of(index);
         }
         self.trim(now);
-        Ok(Some(self.turn))
+        Ok(Applied::Now { turn: self.turn, base })
     }
 
     /// Drops everything and begins after `state.trimmed` in its epoch; gives the turn of the loss.
@@ -194,8 +202,8 @@ impl PartitionHistory {
     fn drop_oldest_of(&mut self, index: usize) {
         let topic = &mut self.topics[index];
         let Some(dropped) = topic.ring.pop_front() else { return };
-        topic.floor = dropped.offset;
-        self.bytes -= dropped.data.len() + ENTRY_BYTES;
+        topic.floor = dropped.item.offset;
+        self.bytes -= dropped.item.data.len() + ENTRY_BYTES;
         if topic.ring.is_empty() {
             topic.ring = VecDeque::new();
             if !std::mem::replace(&mut topic.idle, true) {
@@ -209,7 +217,7 @@ impl PartitionHistory {
         let oldest_at = self.oldest_at(now);
         while let Some((index, offset)) = self.order.front().copied() {
             let kept = self.topics.get(index).and_then(|topic| topic.ring.front());
-            let keep = kept.is_some_and(|kept| kept.offset <= offset && kept.at >= oldest_at);
+            let keep = kept.is_some_and(|kept| kept.item.offset <= offset && kept.at >= oldest_at);
             if keep && self.bytes <= self.budget.bytes_max {
                 break;
             }
@@ -227,7 +235,7 @@ impl PartitionHistory {
     fn drop_oldest(&mut self) {
         let Some((index, offset)) = self.order.pop_front() else { return };
         let kept = self.topics.get(index).and_then(|topic| topic.ring.front());
-        if kept.is_some_and(|kept| kept.offset <= offset) {
+        if kept.is_some_and(|kept| kept.item.offset <= offset) {
             self.drop_oldest_of(index);
         }
     }

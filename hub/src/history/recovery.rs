@@ -7,16 +7,16 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use domain::{Timestamp, Topic};
 
 use super::partition::{Kept, PartitionHistory, TopicHistory};
+use crate::publication::Item;
 
-/// What was published, as clients receive it: offset and payload.
-pub(crate) type Page = Vec<(u64, Bytes)>;
+/// What was published, as clients receive it.
+pub(crate) type Page = Vec<Item>;
 
 /// The answer to a client that comes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Recovery {
     /// Everything after the position is here, oldest first.
     Recovered(Page),
@@ -66,7 +66,7 @@ impl PartitionHistory {
             return Recovery::Unrecovered;
         }
         if topic.proves_complete(offset, start) {
-            Recovery::Recovered(found.map(|kept| (kept.offset, kept.data.clone())).collect())
+            Recovery::Recovered(found.map(|kept| kept.item.clone()).collect())
         } else {
             Recovery::Unrecovered
         }
@@ -77,7 +77,7 @@ impl PartitionHistory {
         let Some(topic) = self.topic(topic) else { return Page::new() };
         let oldest_at = self.oldest_at(now);
         let fresh = |kept: &&Kept| kept.at >= oldest_at;
-        let item = |kept: &Kept| (kept.offset, kept.data.clone());
+        let item = |kept: &Kept| kept.item.clone();
         match (wish.reverse, wish.since) {
             (false, since) => {
                 let start = after(&topic.ring, since.unwrap_or(0));
@@ -105,5 +105,5 @@ impl TopicHistory {
 
 /// Index of the first entry after `offset`.
 fn after(ring: &VecDeque<Kept>, offset: u64) -> usize {
-    ring.partition_point(|kept| kept.offset <= offset)
+    ring.partition_point(|kept| kept.item.offset <= offset)
 }

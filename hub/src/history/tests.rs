@@ -7,8 +7,9 @@ use domain::{Lane, PublicationId, Timestamp, Topic};
 use proptest::prelude::*;
 use streams::{Entry, Epoch, NewPublication, PartitionState};
 
-use super::partition::{Budget, Hole, PartitionHistory};
+use super::partition::{Applied, Budget, Hole, PartitionHistory};
 use super::recovery::{Recovery, Wish};
+use crate::publication::Item;
 
 fn at(second: u64) -> Timestamp {
     Timestamp::from_microsecond(1_784_145_600_000_000).unwrap() + Duration::from_secs(second)
@@ -67,6 +68,14 @@ impl Model {
     }
 }
 
+fn item(entry: &Entry) -> Item {
+    Item { offset: entry.offset, data: entry.publication.data.clone(), attributes: None }
+}
+
+fn plain(page: &[Item]) -> Vec<(u64, Bytes)> {
+    page.iter().map(|item| (item.offset, item.data.clone())).collect()
+}
+
 fn budget() -> Budget {
     Budget { publications_max: 5, age_max: Duration::from_secs(50), bytes_max: 1500, topics_max: 4 }
 }
@@ -74,7 +83,7 @@ fn budget() -> Budget {
 fn catch_up(history: &mut PartitionHistory, model: &Model, entries_max: usize, second: u64) {
     let from = usize::try_from(history.applied).unwrap();
     for (_, _, entry) in model.entries.iter().skip(from).take(entries_max) {
-        history.apply(entry, entry.publication.data.clone(), at(second)).unwrap();
+        history.apply(entry, item(entry), at(second)).unwrap();
     }
 }
 
@@ -134,19 +143,19 @@ proptest! {
                     let mut missed = model.after(number, offset);
                     missed.retain(|one| one.0 <= history.applied);
                     match answer {
-                        _ if stale_epoch => prop_assert_eq!(answer, Recovery::Unrecovered),
+                        _ if stale_epoch => prop_assert!(matches!(answer, Recovery::Unrecovered)),
                         Recovery::Ahead => prop_assert!(offset > history.applied),
                         // the genesis proof promises the beginning that the log knows of
                         Recovery::Recovered(page) if offset == 0 => {
-                            prop_assert!(missed.ends_with(&page));
+                            prop_assert!(missed.ends_with(&plain(&page)));
                             prop_assert!(page.len() == missed.len() || page.is_empty()
-                                || model.entries[usize::try_from(page[0].0).unwrap() - 1].2.first);
+                                || model.entries[usize::try_from(page[0].offset).unwrap() - 1].2.first);
                         }
-                        Recovery::Recovered(page) => prop_assert_eq!(page, missed),
+                        Recovery::Recovered(page) => prop_assert_eq!(plain(&page), missed),
                         Recovery::Unrecovered => {
                             prop_assert!(offset <= history.applied);
                             let page = history.page(&topic(number), Wish { since: Some(offset), limit: 9, reverse: false }, at(second));
-                            let small = missed.len() <= 3 && page == missed;
+                            let small = missed.len() <= 3 && plain(&page) == missed;
                             let known = offset >= history.floor && history.topic(&topic(number)).is_none_or(|known| known.floor <= offset);
                             prop_assert!(!(small && known), "position {} was provably recoverable", offset);
                         }
@@ -176,12 +185,12 @@ proptest! {
             if index == snapshot_at {
                 answer = Some((history.recover(&topic(0), ("", offset), 100, at(0)), history.turn));
             }
-            let turn = history.apply(entry, entry.publication.data.clone(), at(0)).unwrap().unwrap();
+            let Ok(Applied::Now { turn, .. }) = history.apply(entry, item(entry), at(0)) else { panic!() };
             if *number == 0 { live.push((turn, entry.offset)); }
         }
         let Some((Recovery::Recovered(page), from)) = answer else { return Ok(()) };
         // the shard's inbox may still have every entry before the snapshot: the turn tells them apart
-        let seen: Vec<u64> = page.iter().map(|one| one.0)
+        let seen: Vec<u64> = page.iter().map(|one| one.offset)
             .chain(live.iter().filter(|one| one.0 > from).map(|one| one.1))
             .collect();
         let expected: Vec<u64> = model.after(0, offset).into_iter().map(|one| one.0).collect();
@@ -201,7 +210,7 @@ fn the_four_proofs() {
         history.recover(&topic(number), ("e0", offset), 10, at(0))
     };
     let offsets = |answer| match answer {
-        Recovery::Recovered(page) => page.into_iter().map(|one| one.0).collect::<Vec<_>>(),
+        Recovery::Recovered(page) => page.into_iter().map(|one| one.offset).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     assert_eq!(offsets(recover(&history, 1, 1)), [3, 4], "retention");
@@ -211,10 +220,10 @@ fn the_four_proofs() {
     let mut late = PartitionHistory::new(epoch(0), 2, budget()); // began after entry 2
     catch_up(&mut late, &model, 10, 0);
     assert_eq!(offsets(recover(&late, 1, 1)), [3, 4], "chain: entry 3 links to entry 1");
-    assert_eq!(recover(&late, 1, 0), Recovery::Unrecovered, "entry 1 is unknown here");
-    assert_eq!(recover(&late, 2, 1), Recovery::Unrecovered, "entry 2 is unknown here");
+    assert!(matches!(recover(&late, 1, 0), Recovery::Unrecovered), "entry 1 is unknown here");
+    assert!(matches!(recover(&late, 2, 1), Recovery::Unrecovered), "entry 2 is unknown here");
     assert_eq!(offsets(recover(&late, 1, 4)), [0; 0], "quiet");
-    assert_eq!(recover(&late, 1, 5), Recovery::Ahead);
+    assert!(matches!(recover(&late, 1, 5), Recovery::Ahead));
 }
 
 #[test]
@@ -224,10 +233,10 @@ fn size_and_age_bound_recovery() {
     let mut history = PartitionHistory::new(epoch(0), 0, budget());
     catch_up(&mut history, &model, 10, 0);
     let recover = |offset, second| history.recover(&topic(1), ("", offset), 3, at(second));
-    assert_eq!(recover(1, 0), Recovery::Unrecovered, "entry 2 has left the ring");
-    assert_eq!(recover(3, 0), Recovery::Unrecovered, "four are more than one answer may have");
+    assert!(matches!(recover(1, 0), Recovery::Unrecovered), "entry 2 has left the ring");
+    assert!(matches!(recover(3, 0), Recovery::Unrecovered), "four are more than one answer may have");
     assert!(matches!(recover(4, 60), Recovery::Recovered(page) if page.len() == 3));
-    assert_eq!(recover(4, 91), Recovery::Unrecovered, "entry 5 is older than 50 s");
+    assert!(matches!(recover(4, 91), Recovery::Unrecovered), "entry 5 is older than 50 s");
 }
 
 #[test]
@@ -236,9 +245,9 @@ fn a_hole_in_the_log_is_noticed() {
     (0..3).for_each(|_| model.append(1, 0));
     let mut history = PartitionHistory::new(epoch(0), 0, budget());
     let entry = &model.entries[1].2;
-    assert_eq!(history.apply(entry, Bytes::new(), at(0)), Err(Hole { applied: 0, found: 2 }));
+    assert_eq!(history.apply(entry, item(entry), at(0)), Err(Hole { applied: 0, found: 2 }));
     catch_up(&mut history, &model, 2, 0);
-    assert_eq!(history.apply(entry, Bytes::new(), at(0)), Ok(None), "a repetition changes nothing");
+    assert_eq!(history.apply(entry, item(entry), at(0)), Ok(Applied::Before), "a repetition changes nothing");
 }
 
 #[test]
@@ -248,7 +257,11 @@ fn pages_go_both_ways() {
     let mut history = PartitionHistory::new(epoch(0), 0, budget());
     catch_up(&mut history, &model, 10, 0);
     let page = |since, limit, reverse| -> Vec<u64> {
-        history.page(&topic(1), Wish { since, limit, reverse }, at(0)).into_iter().map(|one| one.0).collect()
+        history
+            .page(&topic(1), Wish { since, limit, reverse }, at(0))
+            .into_iter()
+            .map(|one| one.offset)
+            .collect()
     };
     assert_eq!(page(None, 2, false), [1, 2]);
     assert_eq!(page(Some(2), 9, false), [3, 4, 5]);

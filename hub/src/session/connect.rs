@@ -64,7 +64,7 @@ impl Session {
         self.phase = Phase::Connected;
         self.identity = identity.map(Box::new);
         for (topic, plan) in &plans {
-            let id = world.topics.join(topic, plan.partition, world.connection, plan.from);
+            let id = world.topics.join(topic, plan.partition, (world.connection, plan.from), None);
             self.subscriptions.push(Subscription { id, server_side: true });
             world.metrics.recovery(plan.outcome);
         }
@@ -75,8 +75,12 @@ impl Session {
     fn say_connected(&self, id: u32, plans: &[(Topic, Plan)], world: &World<'_>, out: &mut Out) {
         let subs: BTreeMap<Cow<'_, str>, SubscribeResult<'_>> =
             plans.iter().map(|(topic, plan)| (topic.as_str().into(), plan.result())).collect();
-        let native = self.pings == Pings::Native;
-        let ping = if native { 0 } else { world.config.ping_interval_ms.div_ceil(1000) };
+        let ping = match self.pings {
+            Pings::Native => 0,
+            Pings::Protocol | Pings::OneWay => world.config.ping_interval_ms.div_ceil(1000),
+        };
+        let door = self.door.map(|door| door.to_string()).unwrap_or_default();
+        let node = if door.is_empty() { "" } else { world.node };
         out.answer(
             id,
             Answer::Connect(Box::new(ConnectResult {
@@ -86,7 +90,9 @@ impl Session {
                 ttl: self.ttl(world.now),
                 subs,
                 ping: u32::try_from(ping).unwrap_or(u32::MAX),
-                pong: !native,
+                pong: self.pings == Pings::Protocol,
+                session: door.into(),
+                node: node.into(),
                 time: world.now.as_microsecond() / 1000,
                 ..ConnectResult::default()
             })),

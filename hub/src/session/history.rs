@@ -4,9 +4,9 @@ use protocol::centrifuge::command::HistoryRequest;
 use protocol::centrifuge::reply::{Answer, HistoryResult};
 use protocol::codes::ErrorCode;
 
-use super::subscribe::publications;
 use super::{Fault, Out, Session, World};
 use crate::history::{Page, Wish};
+use crate::publication::publications;
 
 impl Session {
     pub(super) fn history(
@@ -32,7 +32,8 @@ impl Session {
             let page = if limit == 0 { Page::new() } else { history.page(&topic, wish, world.now) };
             (page, history.epoch.clone(), history.applied)
         };
-        let result = HistoryResult { publications: publications(&page), epoch: (&*epoch.0).into(), offset };
+        let result =
+            HistoryResult { publications: publications(&page, None), epoch: (&*epoch.0).into(), offset };
         out.answer(id, Answer::History(result));
         Ok(())
     }

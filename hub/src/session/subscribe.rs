@@ -1,16 +1,17 @@
 //! `subscribe` and `unsubscribe`, and the answer to a position.
 
-use bytes::Bytes;
 use domain::Topic;
-use protocol::centrifuge::Payload;
+use protocol::centrifuge::Dialect;
 use protocol::centrifuge::command::{SubRefreshRequest, SubscribeRequest};
-use protocol::centrifuge::reply::{Answer, Publication, SubscribeResult};
+use protocol::centrifuge::reply::{Answer, SubscribeResult};
 use protocol::codes::ErrorCode;
 use streams::{Epoch, Partition};
 
 use super::{Fault, Out, Patience, Session, Stop, Subscription, World, read_topic};
 use crate::history::{Page, Recovery};
 use crate::metrics::RecoveryOutcome;
+use crate::publication::publications;
+use crate::topics::{self, Terms};
 
 /// How a subscription will begin.
 pub(super) struct Plan {
@@ -21,6 +22,8 @@ pub(super) struct Plan {
     epoch: Epoch,
     offset: u64,
     page: Page,
+    /// The dialect of the deltas, where payloads come as such.
+    deltas: Option<Dialect>,
 }
 
 impl Session {
@@ -45,19 +48,19 @@ impl Session {
         if !matches!(&*request.delta, "" | "fossil") {
             return Err(protocol::codes::DisconnectCode::BadRequest.into());
         }
-        if request.filter.is_some() {
-            return Err(ErrorCode::BadRequest.into());
-        }
         if request.kind != 0 {
             return Err(ErrorCode::NotAvailable.into());
         }
         self.may_follow(&request.channel, world)?;
-        let plan = plan(&topic, Some(request), world)?;
+        let mut terms = terms(request)?;
+        let mut plan = plan(&topic, Some(request), world)?;
+        plan.agree(&mut terms, out.wire.dialect());
         world.metrics.recovery(plan.outcome);
         if plan.outcome == RecoveryOutcome::Unrecovered && request.rejects_unrecovered() {
             return Err(ErrorCode::UnrecoverablePosition.into());
         }
-        let subscription = world.topics.join(&topic, plan.partition, world.connection, plan.from);
+        let subscription =
+            world.topics.join(&topic, plan.partition, (world.connection, plan.from), terms.boxed());
         self.subscriptions.push(Subscription { id: subscription, server_side: false });
         out.answer(id, Answer::Subscribe(plan.result()));
         Ok(())
@@ -129,8 +132,9 @@ pub(super) fn plan(
         },
     };
     // with publications clients take the offset of the last one; without, this one
-    let offset = page.last().map_or(history.applied, |(offset, _)| *offset);
-    Ok(Plan { partition, from: history.turn, outcome, epoch: history.epoch.clone(), offset, page })
+    let offset = page.last().map_or(history.applied, |item| item.offset);
+    let epoch = history.epoch.clone();
+    Ok(Plan { partition, from: history.turn, outcome, epoch, offset, page, deltas: None })
 }
 
 impl Plan {
@@ -140,21 +144,32 @@ impl Plan {
             positioned: true,
             epoch: (&*self.epoch.0).into(),
             offset: self.offset,
-            publications: publications(&self.page),
+            publications: publications(&self.page, self.deltas),
+            delta: self.deltas.is_some(),
             recovered: self.outcome == RecoveryOutcome::Recovered,
             was_recovering: self.outcome != RecoveryOutcome::NotAsked,
             ..SubscribeResult::default()
         }
     }
+
+    /// Has what is missed follow the terms, and the terms follow what is missed.
+    fn agree(&mut self, terms: &mut Terms, dialect: Dialect) {
+        if let Some(filter) = &terms.filter {
+            self.page.retain(|item| topics::passes(filter, item.attributes.as_deref()));
+        }
+        if let Some(has) = &mut terms.has {
+            *has = self.page.last().map_or(0, |item| item.offset);
+            self.deltas = Some(dialect);
+        }
+    }
 }
 
-/// A page as the protocol writes it.
-pub(super) fn publications(page: &[(u64, Bytes)]) -> Vec<Publication<'_>> {
-    page.iter()
-        .map(|(offset, data)| Publication {
-            data: Payload::trusted(data),
-            offset: *offset,
-            ..Publication::default()
-        })
-        .collect()
+/// What a client asks for besides every publication as it is.
+fn terms(request: &SubscribeRequest<'_>) -> Result<Terms, Fault> {
+    let filter = request.filter.as_ref().map(|filter| filter.check()).transpose();
+    Ok(Terms {
+        has: (request.delta == "fossil").then_some(0),
+        filter: filter.map_err(|_| ErrorCode::BadRequest)?,
+        signals: false,
+    })
 }

@@ -1,8 +1,6 @@
 //! How connections end: told why, waited for, dropped; and all of them when the process drains.
 
-use bytes::Bytes;
 use protocol::codes::DisconnectCode;
-use protocol::ws;
 use tracing::debug;
 
 use super::connection::{Connection, State};
@@ -41,12 +39,14 @@ impl Shard {
         }
         // dropping a socket with unread input resets it, and the peer would never see the close frame
         let deaf = matches!(reason, CloseReason::Violation(_));
-        connection.state = State::Closing { until_ms, peer_closed: reason == CloseReason::Left, deaf };
+        // only a WebSocket answers a farewell
+        let peer_closed = reason == CloseReason::Left || !connection.wire.is_socket();
+        connection.state = State::Closing { until_ms, peer_closed, deaf };
         connection.paused = None;
         if reason == CloseReason::Disconnect(DisconnectCode::Slow) {
-            connection.outgoing.cut();
+            connection.outgoing.cut(connection.wire);
         }
-        connection.outgoing.push(Bytes::from(ws::close_frame(code, text)), 0);
+        connection.outgoing.push(connection.wire.farewell(code, text), 0);
         self.part(key, reason);
         self.mark(key);
         self.arm(key);
@@ -64,6 +64,9 @@ impl Shard {
     fn part(&mut self, key: Key, reason: CloseReason) {
         let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
         connection.session.leave(&mut self.topics, &self.shared.census);
+        if let Some(door) = connection.door {
+            self.doors.remove(&door);
+        }
         self.metrics.disconnect(reason);
         debug!(shard = self.number, close.reason = ?reason, "a socket has ended");
     }

@@ -5,11 +5,13 @@ use std::task::Waker;
 use domain::Timestamp;
 use protocol::ws::Decoder;
 use streams::Partition;
+use uuid::Uuid;
 
 use super::outgoing::Outgoing;
 use crate::census::Admission;
 use crate::session::Session;
 use crate::socket::Socket;
+use crate::wire::Wire;
 
 /// A deadline that is not set.
 pub(super) const NEVER: u64 = u64::MAX;
@@ -26,6 +28,9 @@ pub(crate) struct Key {
 pub(super) struct Connection {
     pub(super) generation: u32,
     pub(super) socket: Socket,
+    pub(super) wire: Wire,
+    /// See [`super::Arrival::door`].
+    pub(super) door: Option<Uuid>,
     /// Wakes the task that watches the socket.
     pub(super) waker: Option<Waker>,
     pub(super) session: Session,
@@ -62,9 +67,11 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Paused {
     /// The commands of the frame from the held one on.
-    pub(super) text: Vec<u8>,
-    /// Bytes after the frame.
+    pub(super) frame: Vec<u8>,
+    /// Bytes of the WebSocket after the frame.
     pub(super) raw: Vec<u8>,
+    /// Frames that came another way meanwhile.
+    pub(super) frames: Vec<Vec<u8>>,
     pub(super) partition: Partition,
     pub(super) offset: u64,
     pub(super) until_ms: u64,

@@ -9,9 +9,10 @@ use streams::{Partition, PartitionState};
 use super::connection::NEVER;
 use super::{Key, Shard};
 use crate::metrics::Delivery;
-use crate::publication::{Batch, Live};
+use crate::publication::{Batch, Form, Live};
 use crate::session::Patience;
 use crate::topics::TopicIndex;
+use crate::wire::Wire;
 
 /// Bytes up to which publications of one topic are joined into one chunk.
 const CHUNK_BYTES: usize = 65_536;
@@ -56,7 +57,7 @@ impl Shard {
             [first, .., last] => [first, last],
             [] => return,
         };
-        let chunks = join(lives);
+        let mut joined = Joined::default();
         let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
         let mut slow = Vec::new();
         for member in self.topics.members(topic) {
@@ -64,13 +65,16 @@ impl Shard {
                 continue; // its first answer has them all
             }
             let connection = &mut self.connections[member.connection as usize];
-            if member.from < first.turn {
-                for chunk in &chunks {
+            if member.terms.is_none() && member.from < first.turn {
+                for chunk in joined.of(connection.wire, lives) {
                     connection.outgoing.push(chunk.bytes.clone(), chunk.publications);
                 }
             } else {
                 for live in lives.iter().filter(|live| live.turn > member.from) {
-                    connection.outgoing.push(live.json_frame().clone(), 1);
+                    let form = member.terms.as_mut().map_or(Some(Form::Plain), |terms| terms.form_of(live));
+                    if let Some(form) = form {
+                        connection.outgoing.push(live.frame(connection.wire, form).clone(), 1);
+                    }
                 }
             }
             let key = Key { index: member.connection, generation: connection.generation };
@@ -186,33 +190,46 @@ impl Shard {
     }
 }
 
-/// Joins publications into as few chunks as their size allows.
-fn join(lives: &[&Live]) -> Vec<Chunk> {
-    if let [live] = lives {
-        return vec![Chunk { bytes: live.json_frame().clone(), publications: 1 }];
+/// Publications joined into chunks, once for each wire.
+#[derive(Default)]
+struct Joined([Option<Vec<Chunk>>; Wire::ALL.len()]);
+
+impl Joined {
+    fn of(&mut self, wire: Wire, lives: &[&Live]) -> &[Chunk] {
+        self.0[wire as usize].get_or_insert_with(|| {
+            let frames: Vec<&Bytes> = lives.iter().map(|live| live.frame(wire, Form::Plain)).collect();
+            join(&frames)
+        })
+    }
+}
+
+/// Joins frames into as few chunks as their size allows.
+fn join(frames: &[&Bytes]) -> Vec<Chunk> {
+    if let [frame] = frames {
+        return vec![Chunk { bytes: Bytes::clone(frame), publications: 1 }];
     }
     let mut chunks = Vec::new();
     let mut range: Range<usize> = 0..0;
     let mut bytes = 0;
-    for (index, live) in lives.iter().enumerate() {
-        let length = live.json_frame().len();
+    for (index, frame) in frames.iter().enumerate() {
+        let length = frame.len();
         if bytes > 0 && bytes + length > CHUNK_BYTES {
-            chunks.push(chunk(&lives[range.clone()], bytes));
+            chunks.push(chunk(&frames[range.clone()], bytes));
             range = index..index;
             bytes = 0;
         }
         range.end = index + 1;
         bytes += length;
     }
-    chunks.push(chunk(&lives[range], bytes));
+    chunks.push(chunk(&frames[range], bytes));
     chunks
 }
 
-fn chunk(lives: &[&Live], length: usize) -> Chunk {
+fn chunk(frames: &[&Bytes], length: usize) -> Chunk {
     let mut bytes = BytesMut::with_capacity(length);
-    for live in lives {
-        bytes.extend_from_slice(live.json_frame());
+    for frame in frames {
+        bytes.extend_from_slice(frame);
     }
-    let publications = u32::try_from(lives.len()).expect("a batch has fewer than 2^32 publications");
+    let publications = u32::try_from(frames.len()).expect("a batch has fewer than 2^32 publications");
     Chunk { bytes: bytes.freeze(), publications }
 }

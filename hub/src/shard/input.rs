@@ -2,14 +2,14 @@
 
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use protocol::centrifuge::Dialect;
-use protocol::centrifuge::reply::{Answer, Reply};
+use protocol::centrifuge::reply::Answer;
 use protocol::codes::{DisconnectCode, ErrorCode};
 use protocol::ws::{self, Event, Input};
 use rand::Rng as _;
 use streams::Partition;
 use tracing::warn;
+use uuid::Uuid;
 
 use super::connection::{Connection, Deadlines, NEVER, Paused, State};
 use super::outgoing::Outgoing;
@@ -30,6 +30,7 @@ macro_rules! world {
             metrics: &$shard.metrics,
             connection: $key.index,
             now: $shard.shared.clock.now(),
+            node: &$shard.shared.node,
             uptime_ms: u64::try_from($shard.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             patience: $patience,
         }
@@ -55,7 +56,7 @@ enum Flow {
     Close(DisconnectCode),
     /// The commands from the held one on, and what it waits for.
     Hold {
-        text: Vec<u8>,
+        frame: Vec<u8>,
         partition: Partition,
         offset: u64,
     },
@@ -64,7 +65,7 @@ enum Flow {
 impl Shard {
     /// Takes a new socket in; `None` when it cannot be watched.
     pub(super) fn accept(&mut self, arrival: Arrival) -> Option<Key> {
-        let Arrival { socket, first_bytes, pings, admission } = arrival;
+        let Arrival { socket, wire, first_bytes, door, pings, admission } = arrival;
         let socket = match socket.register() {
             Ok(socket) => socket,
             Err(error) => {
@@ -80,8 +81,10 @@ impl Shard {
         let index = self.connections.insert(Connection {
             generation: self.generation,
             socket,
+            wire,
+            door,
             waker: None,
-            session: Session::new(client, pings, config, now_ms),
+            session: Session::new((client, door), pings, config, now_ms),
             decoder: ws::Decoder::new(ws::Side::Server, config.limits.message_bytes_max),
             outgoing: Outgoing::default(),
             state: State::Open,
@@ -102,9 +105,44 @@ impl Shard {
         if self.drain.is_some() {
             self.close(key, DisconnectCode::Shutdown.into());
         }
-        self.feed(key, &mut first_bytes.to_vec());
+        if let Some(door) = door {
+            self.doors.insert(door, key);
+        }
+        if wire.is_socket() {
+            self.feed(key, &mut first_bytes.to_vec());
+        } else {
+            self.take_frame(key, &first_bytes);
+        }
         self.flush();
         Some(key)
+    }
+
+    /// Takes commands that came another way than through the connection itself. A connection that is gone is not
+    /// an error: the one who sent them finds out by itself.
+    pub(super) fn take_commands(&mut self, door: Uuid, frame: &[u8]) {
+        if let Some(key) = self.doors.get(&door).copied() {
+            self.take_frame(key, frame);
+        }
+    }
+
+    fn take_frame(&mut self, key: Key, frame: &[u8]) {
+        let frame_bytes_max = self.shared.config.limits.message_bytes_max as usize;
+        let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
+        if connection.generation != key.generation || !connection.is_open() {
+            return;
+        }
+        if let Some(paused) = &mut connection.paused {
+            let waiting: usize = paused.frames.iter().map(Vec::len).sum();
+            if waiting + frame.len() > frame_bytes_max {
+                return self.close(key, DisconnectCode::TooManyRequests.into());
+            }
+            paused.frames.push(frame.to_vec());
+            return;
+        }
+        self.out.wire = connection.wire;
+        let mut world = world!(self, key, Patience::Wait);
+        let flow = converse(&mut connection.session, frame, &mut world, &mut self.out);
+        self.settle(key, flow, None);
     }
 
     /// Called when the socket of `key` may have something, or room. Ready when the connection is gone.
@@ -142,7 +180,8 @@ impl Shard {
             }
             match connection.socket.try_read(&mut buffer[..READ_BYTES]) {
                 Ok(0) => self.lose(key, CloseReason::Left),
-                Ok(count) => self.feed(key, &mut buffer[..count]),
+                Ok(count) if connection.wire.is_socket() => self.feed(key, &mut buffer[..count]),
+                Ok(_) => {} // nothing is said this way
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => self.lose(key, CloseReason::Left),
             }
@@ -169,16 +208,20 @@ impl Shard {
                     Err(violation) => Heard::End(CloseReason::Violation(violation.close_code())),
                     Ok(Some(Event::Close(_))) => Heard::PeerClosed,
                     Ok(Some(_)) if !open => Heard::Nothing,
-                    Ok(Some(Event::Text(text))) => {
+                    Ok(Some(Event::Text(text))) if connection.wire.dialect() == Dialect::Json => {
+                        self.out.wire = connection.wire;
                         let mut world = world!(self, key, Patience::Wait);
-                        Heard::Commands(converse(
-                            &mut connection.session,
-                            text.as_bytes(),
-                            &mut world,
-                            &mut self.out,
-                        ))
+                        let frame = text.as_bytes();
+                        Heard::Commands(converse(&mut connection.session, frame, &mut world, &mut self.out))
                     }
-                    Ok(Some(Event::Binary(_))) => Heard::End(DisconnectCode::InappropriateProtocol.into()),
+                    Ok(Some(Event::Binary(frame))) if connection.wire.dialect() == Dialect::Protobuf => {
+                        self.out.wire = connection.wire;
+                        let mut world = world!(self, key, Patience::Wait);
+                        Heard::Commands(converse(&mut connection.session, frame, &mut world, &mut self.out))
+                    }
+                    Ok(Some(Event::Text(_) | Event::Binary(_))) => {
+                        Heard::End(DisconnectCode::InappropriateProtocol.into())
+                    }
                     Ok(Some(Event::Ping(payload))) => Heard::Ping(ws::frame(ws::Opcode::Pong, payload)),
                     Ok(Some(Event::Pong(_))) => Heard::NativePong,
                 }
@@ -230,10 +273,11 @@ impl Shard {
         match flow {
             Flow::Done => {}
             Flow::Close(code) => return self.close(key, code.into()),
-            Flow::Hold { text, partition, offset } => {
+            Flow::Hold { frame, partition, offset } => {
                 let Some(connection) = self.get(key) else { return };
+                let (raw, frames) = (Vec::new(), Vec::new());
                 connection.paused =
-                    Some(Box::new(Paused { text, raw: Vec::new(), partition, offset, until_ms }));
+                    Some(Box::new(Paused { frame, raw, frames, partition, offset, until_ms }));
                 self.holds.push(key);
                 // when the queue of questions is full, the answer to an earlier one serves this one too
                 let _ = self.shared.probes.try_send(partition);
@@ -251,17 +295,17 @@ impl Shard {
                 confirmed(Confirmed::QueueFull, 1);
                 self.metrics.refusal(ErrorCode::TooManyRequests);
                 let answer = Answer::refusal(ErrorCode::TooManyRequests);
-                self.out.say(&Reply::Answer(confirmation.command, answer));
+                self.out.answer(confirmation.command, answer);
             }
         }
-        if self.out.text.is_empty() {
+        if self.out.messages.is_empty() {
             return;
         }
-        let frame = Bytes::from(ws::frame(ws::Opcode::Text, &self.out.text));
-        self.out.text.clear();
-        self.out.text.shrink_to(READ_BYTES);
+        let chunk = self.out.wire.pack(&self.out.messages);
+        self.out.messages.clear();
+        self.out.messages.shrink_to(READ_BYTES);
         let Some(connection) = self.get(key) else { return };
-        connection.outgoing.push(frame, 0);
+        connection.outgoing.push(chunk, 0);
         self.mark(key);
         let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
         self.limit_answers(key, queue_bytes_max);
@@ -278,11 +322,15 @@ impl Shard {
     pub(super) fn resume(&mut self, key: Key, patience: Patience) {
         let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
         let Some(paused) = connection.paused.take() else { return };
-        let Paused { text, mut raw, until_ms, .. } = *paused;
+        let Paused { frame, mut raw, frames, until_ms, .. } = *paused;
+        self.out.wire = connection.wire;
         let mut world = world!(self, key, patience);
-        let flow = converse(&mut connection.session, &text, &mut world, &mut self.out);
+        let flow = converse(&mut connection.session, &frame, &mut world, &mut self.out);
         self.settle(key, flow, Some(until_ms));
         self.feed(key, &mut raw);
+        for frame in frames {
+            self.take_frame(key, &frame);
+        }
         if let Some(connection) = self.get(key) {
             connection.wake();
         }
@@ -296,14 +344,15 @@ impl Shard {
             return;
         }
         let answer = if stored { Answer::Rpc(None) } else { Answer::refusal(ErrorCode::Internal) };
-        self.out.say(&Reply::Answer(ticket.confirmation.command, answer));
+        self.out.wire = connection.wire;
+        self.out.answer(ticket.confirmation.command, answer);
         self.say(ticket.key);
     }
 }
 
 /// Gives the commands of a frame to the session, in order.
 fn converse(session: &mut Session, frame: &[u8], world: &mut World<'_>, out: &mut Out) -> Flow {
-    let mut commands = Dialect::Json.commands(frame);
+    let mut commands = out.wire.dialect().commands(frame);
     loop {
         let here = commands.rest();
         let command = match commands.next() {
@@ -315,7 +364,7 @@ fn converse(session: &mut Session, frame: &[u8], world: &mut World<'_>, out: &mu
             Ok(()) => world.patience = Patience::Wait,
             Err(Stop::Close(code)) => return Flow::Close(code),
             Err(Stop::Hold { partition, offset }) => {
-                return Flow::Hold { text: here.unwrap_or_default().to_owned(), partition, offset };
+                return Flow::Hold { frame: here.unwrap_or_default().to_vec(), partition, offset };
             }
         }
     }

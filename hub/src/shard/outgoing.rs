@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 
-use bytes::Bytes;
-use protocol::ws;
-
 use crate::socket::Socket;
+use crate::wire::Wire;
+use bytes::Bytes;
 
 /// Chunks that one write takes together.
 const SLICES_MAX: usize = 32;
@@ -122,10 +121,10 @@ impl Outgoing {
         }
     }
 
-    /// Drops what waits, except for the end of a frame that is written in part: the peer stays at a frame's border.
-    pub(crate) fn cut(&mut self) {
+    /// Drops what waits, except for the end of what is written in part: the peer stays at a message's border.
+    pub(crate) fn cut(&mut self, wire: Wire) {
         self.rest = VecDeque::new();
-        let end = ws::frame_end(&self.first, self.written);
+        let end = wire.whole(&self.first, self.written);
         self.first.truncate(end);
         self.bytes = end - self.written;
         if self.bytes == 0 {
@@ -137,6 +136,8 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use protocol::ws;
+
     use super::*;
 
     fn frame(byte: u8, length: usize) -> Bytes {
@@ -171,13 +172,13 @@ mod tests {
         outgoing.push([frame(1, 10), frame(2, 10), frame(3, 10)].concat().into(), 3);
         outgoing.push(frame(4, 10), 1);
         outgoing.advance(15);
-        outgoing.cut();
+        outgoing.cut(Wire::JsonSocket);
         assert_eq!(&outgoing.first[outgoing.written..], &frame(2, 10)[3..]);
         assert_eq!(outgoing.bytes(), 9);
         outgoing.advance(9);
         assert!(outgoing.is_empty());
         outgoing.push(frame(5, 1), 0);
-        outgoing.cut();
+        outgoing.cut(Wire::JsonSocket);
         assert!(outgoing.is_empty(), "nothing of it was written");
     }
 }

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Claims, Clock as _, DeliveryId, Lane, ManualClock, PublicationId, ReceiptKey, Timestamp, Topic,
+    Attributes, Claims, Clock as _, DeliveryId, Lane, ManualClock, PublicationId, ReceiptKey, Timestamp,
+    Topic,
 };
+use protocol::centrifuge::fossil;
 use protocol::ws::{Decoder, Event, Input, Opcode, Side, masked_frame};
 use serde_json::{Value, json};
 use service::Lifecycle;
@@ -17,16 +19,18 @@ use service::token::TokenSigner;
 use streams::{Entry, Epoch, NewPublication, PartitionState};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{Arrival, Message, Shared, spawn};
 use crate::Config;
 use crate::authority::Authority;
 use crate::census::Census;
 use crate::confirm::Ticket;
-use crate::history::{Budget, Histories, PartitionHistory};
-use crate::publication::{Batch, Live};
+use crate::history::{Applied, Budget, Histories, PartitionHistory};
+use crate::publication::{Batch, Item, Live};
 use crate::session::Pings;
 use crate::socket::Handover;
+use crate::wire::Wire;
 
 /// One shard with one partition.
 struct Stand {
@@ -77,6 +81,7 @@ impl Stand {
             census: census.clone(),
             histories: histories.clone(),
             clock: Arc::clone(&clock) as Arc<dyn domain::Clock>,
+            node: "node".into(),
             confirmations,
             probes: asked,
         };
@@ -86,12 +91,18 @@ impl Stand {
     }
 
     fn peer(&self) -> Peer {
+        self.peer_on(Wire::JsonSocket, None, &[])
+    }
+
+    fn peer_on(&self, wire: Wire, door: Option<Uuid>, first: &[u8]) -> Peer {
         let (near, far) = UnixStream::pair().unwrap();
         near.set_nonblocking(true).unwrap();
         far.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let arrival = Arrival {
             socket: Handover::Bridged(near),
-            first_bytes: Bytes::new(),
+            wire,
+            first_bytes: Bytes::copy_from_slice(first),
+            door,
             pings: Pings::Protocol,
             admission: self.census.admit().unwrap(),
         };
@@ -131,19 +142,24 @@ impl Stand {
 
     /// Puts entry `offset` of `festival` into the history, without the shard's knowledge.
     fn apply(&self, offset: u64) -> Live {
+        self.apply_item(Item { offset, data: Bytes::from(offset.to_string()), attributes: None })
+    }
+
+    fn apply_item(&self, item: Item) -> Live {
+        let offset = item.offset;
         let publication = NewPublication {
             id: PublicationId(uuid::Uuid::from_u128(u128::from(offset))),
             topic: Topic::festival(),
-            data: Bytes::from(offset.to_string()),
+            data: item.data.clone(),
             lane: Lane::Standard,
             change: None,
             attributes: None,
             at: self.clock.now(),
         };
         let entry = Entry { partition: 0, offset, prev: offset - 1, first: offset == 1, publication };
-        let data = entry.publication.data.clone();
-        let turn = self.histories.write(0).apply(&entry, data.clone(), self.clock.now()).unwrap().unwrap();
-        Live::new(Topic::festival(), turn, offset, data)
+        let applied = self.histories.write(0).apply(&entry, item.clone(), self.clock.now());
+        let Ok(Applied::Now { turn, base }) = applied else { panic!("it was applied before") };
+        Live::new(Topic::festival(), turn, item, base)
     }
 
     fn hand_over(&self, publications: Vec<Live>) {
@@ -183,6 +199,17 @@ impl Peer {
             self.read();
         }
         self.heard.pop_front().unwrap()
+    }
+
+    /// The next line of a body; read byte by byte, because what follows is another's.
+    fn hear_line(&mut self) -> Value {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while byte != *b"\n" {
+            self.stream.read_exact(&mut byte).expect("the shard is silent");
+            line.push(byte[0]);
+        }
+        serde_json::from_slice(&line).unwrap()
     }
 
     fn hear_close(&mut self) -> u16 {
@@ -353,4 +380,92 @@ fn confirmations_are_answered_when_they_are_stored_or_cannot_be() {
     let ticket = stand.tickets.blocking_recv().unwrap();
     stand.tell(Message::Confirmed { ticket, stored: false });
     assert_eq!(peer.hear()["error"]["code"], 100);
+}
+
+/// Goal: what is sent to a subscriber with deltas builds on what that subscriber has, and on nothing else.
+#[test]
+fn deltas_build_on_what_the_subscriber_has() {
+    let stand = Stand::new(|_| {});
+    let text = |offset: u64| format!("{{\"text\":\"{}\",\"at\":{offset}}}", "مرحبا ".repeat(40));
+    let say = |offset: u64| {
+        let item = Item { offset, data: Bytes::from(text(offset)), attributes: None };
+        stand.hand_over(vec![stand.apply_item(item)]);
+    };
+    say(1);
+    let mut peer = stand.connected("");
+    let subscribe = json!({ "channel": "festival", "delta": "fossil", "recover": true, "offset": 0 });
+    say(2);
+    peer.say(&[json!({ "id": 2, "subscribe": subscribe })]);
+    let mut known = Vec::new();
+    let mut take = |publication: &Value| {
+        let data = publication["data"].as_str().expect("payloads are strings");
+        known = match publication["delta"].as_bool() {
+            Some(true) => fossil::apply(&known, data.as_bytes()).unwrap(),
+            _ => data.as_bytes().to_vec(),
+        };
+        assert_eq!(known, text(publication["offset"].as_u64().unwrap()).as_bytes());
+        publication["delta"] == json!(true)
+    };
+    let answer = peer.hear();
+    assert_eq!(answer["subscribe"]["delta"], json!(true));
+    let recovered = answer["subscribe"]["publications"].as_array().unwrap();
+    assert_eq!(recovered.iter().map(&mut take).collect::<Vec<_>>(), [false, true]);
+    say(3);
+    assert!(take(&peer.hear()["push"]["pub"]), "it has the publication before");
+    let mut late = stand.connected("");
+    late.say(&[json!({ "id": 2, "subscribe": { "channel": "festival", "delta": "fossil" } })]);
+    late.hear();
+    say(4);
+    let first = late.hear();
+    assert_eq!(first["push"]["pub"].get("delta"), None, "it has nothing yet");
+    assert!(take(&peer.hear()["push"]["pub"]));
+}
+
+#[test]
+fn filters_leave_out_what_does_not_pass_and_positions_go_on() {
+    let stand = Stand::new(|_| {});
+    let say = |offset: u64, stage: &str| {
+        let tags = [("stage".to_owned(), stage.to_owned())].into();
+        let attributes = Some(Arc::new(Attributes { tags, ..Attributes::default() }));
+        let item = Item { offset, data: Bytes::from(offset.to_string()), attributes };
+        stand.hand_over(vec![stand.apply_item(item)]);
+    };
+    say(1, "north");
+    say(2, "south");
+    let mut peer = stand.connected("");
+    let filter = json!({ "cmp": "eq", "key": "stage", "val": "north" });
+    let subscribe = json!({ "channel": "festival", "recover": true, "offset": 0, "tf": filter });
+    peer.say(&[json!({ "id": 2, "subscribe": subscribe })]);
+    let answer = peer.hear();
+    let recovered = answer["subscribe"]["publications"].as_array().unwrap();
+    assert_eq!(recovered.len(), 1);
+    assert_eq!(recovered[0]["tags"], json!({ "stage": "north" }));
+    say(3, "south");
+    say(4, "north");
+    assert_eq!(peer.hear()["push"]["pub"]["data"], json!(4));
+    peer.say(&[json!({ "id": 3, "subscribe": { "channel": "venue:1", "tf": { "cmp": "eq" } } })]);
+    assert_eq!(peer.hear()["error"]["code"], json!(107));
+}
+
+/// Goal: a connection that can only be written to takes its commands by its door, one after the other.
+#[test]
+fn commands_come_by_the_door() {
+    let stand = Stand::new(|_| {});
+    let door = Uuid::from_u128(7);
+    let mut peer = stand.peer_on(Wire::JsonLines, Some(door), b"{\"id\":1,\"connect\":{}}");
+    let connected = peer.hear_line();
+    assert_eq!(connected["connect"]["session"], json!(door.to_string()));
+    assert_eq!(connected["connect"]["node"], json!("node"));
+    let frame =
+        Bytes::from_static(b"{\"id\":2,\"subscribe\":{\"channel\":\"festival\"}}\n{\"id\":3,\"rpc\":{}}");
+    stand.tell(Message::Commands { door: Uuid::from_u128(8), frame: frame.clone() });
+    stand.tell(Message::Commands { door, frame });
+    assert!(peer.hear_line().get("subscribe").is_some());
+    assert_eq!(peer.hear_line()["error"]["code"], json!(104));
+    stand.publish(1);
+    assert_eq!(peer.hear_line()["push"]["pub"]["data"], json!(1));
+    stand.life.drain().cancel();
+    let mut rest = String::new();
+    peer.stream.read_to_string(&mut rest).unwrap();
+    assert!(rest.starts_with("{\"push\":{\"disconnect\":{\"code\":3001,"), "{rest}");
 }

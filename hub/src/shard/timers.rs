@@ -10,8 +10,6 @@ use super::connection::{NEVER, State};
 use super::{Key, Shard};
 use crate::session::{Patience, Pings};
 
-/// An empty reply in a text frame.
-const PING_REPLY: Bytes = Bytes::from_static(b"\x81\x02{}");
 /// A ping of WebSocket's own.
 const PING_FRAME: Bytes = Bytes::from_static(b"\x89\x00");
 
@@ -67,7 +65,7 @@ impl Shard {
             connection.deadlines.pong_ms = now_ms + config.pong_timeout_ms;
             connection.session.ping();
             let ping = match connection.session.pings() {
-                Pings::Protocol => PING_REPLY,
+                Pings::Protocol | Pings::OneWay => connection.wire.ping(),
                 Pings::Native => PING_FRAME,
             };
             connection.outgoing.push(ping, 0);
@@ -125,6 +123,7 @@ impl Shard {
             if connection.generation != key.generation || !connection.is_open() {
                 continue;
             }
+            self.out.wire = connection.wire;
             match connection.session.resync(subscription, &mut self.topics, &mut self.out) {
                 Ok(()) => self.say(key),
                 Err(code) => self.close(key, code.into()),

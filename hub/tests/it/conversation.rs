@@ -144,8 +144,9 @@ async fn the_door_refuses_what_cannot_become_a_socket() {
     assert_eq!(refused(address, &[("origin", "https://app.example.org")], "").await, 101);
     assert_eq!(refused(address, &[("origin", &here)], "").await, 101);
     assert_eq!(refused(address, &[("sec-websocket-protocol", "centrifuge-json")], "").await, 101);
-    assert_eq!(refused(address, &[("sec-websocket-protocol", "centrifuge-protobuf")], "").await, 400);
-    assert_eq!(refused(address, &[], "?format=protobuf").await, 400);
+    assert_eq!(refused(address, &[("sec-websocket-protocol", "soap")], "").await, 400);
+    assert_eq!(refused(address, &[("sec-websocket-protocol", "centrifuge-protobuf")], "").await, 101);
+    assert_eq!(refused(address, &[], "?format=protobuf").await, 101);
     assert_eq!(refused(address, &[("sec-websocket-version", "8")], "").await, 426);
     assert_eq!(refused(address, &[("sec-websocket-key", "short")], "").await, 400);
 }

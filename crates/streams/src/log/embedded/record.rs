@@ -158,8 +158,9 @@ pub(super) fn decode_entry(input: &mut Decode<'_>) -> Option<Entry> {
     let id = PublicationId(uuid::Uuid::from_bytes(input.array()?));
     let topic = Topic::new(input.text()?).ok()?;
     let data = input.bytes()?;
-    let change = optional_bytes(input)?;
-    let attributes = optional_bytes(input)?;
+    let (mut change, mut attributes) = (None, None);
+    read_optional(input, &mut change)?;
+    read_optional(input, &mut attributes)?;
     Some(Entry {
         partition,
         offset,
@@ -170,8 +171,9 @@ pub(super) fn decode_entry(input: &mut Decode<'_>) -> Option<Entry> {
 }
 
 /// A byte string behind a flag that says whether it is there.
-fn optional_bytes(input: &mut Decode<'_>) -> Option<Option<Bytes>> {
-    Some(if flag(input.u8()?)? { Some(input.bytes()?) } else { None })
+fn read_optional(input: &mut Decode<'_>, into: &mut Option<Bytes>) -> Option<()> {
+    *into = if flag(input.u8()?)? { Some(input.bytes()?) } else { None };
+    Some(())
 }
 
 fn flag(byte: u8) -> Option<bool> {
