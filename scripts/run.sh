@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
 
+scripts/sdk.sh || echo "Without the SDK: the page at /live will fetch it when it is opened"
 echo "Building Munadi (some minutes the first time)"
 cargo build --locked --profile quick -p munadi
 munadi=$target/quick/munadi

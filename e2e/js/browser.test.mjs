@@ -6,16 +6,11 @@ import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { browse } from './chromium.mjs';
 import { Munadi } from './munadi.mjs';
 import { Proxy } from './proxy.mjs';
 import { until } from './until.mjs';
 
-const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
-const FLAGS = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
-];
 const PAGE = '<!doctype html><meta charset="utf-8"><title>e2e</title><script src="/centrifuge.js"></script>';
 
 /** Serves an empty page that has the SDK, on another origin than Munadi's. */
@@ -40,9 +35,7 @@ test('Chromium loses the connection, misses 50 changes and recovers all of them 
   t.after(() => munadi.stop());
   const proxy = await Proxy.to(munadi.port);
   t.after(() => proxy.close());
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-  t.after(() => browser.close());
-  const tab = await browser.newPage();
+  const tab = await (await browse(t)).newPage();
   await tab.goto(origin);
 
   const concert = await munadi.concert();

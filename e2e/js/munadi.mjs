@@ -1,15 +1,21 @@
 // The real binary in a directory of its own, and its API as tests need it.
 import assert from 'node:assert/strict';
 import { spawn, execFileSync } from 'node:child_process';
-import { createPrivateKey, sign } from 'node:crypto';
+import { createHmac, createPrivateKey, sign } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { until } from './until.mjs';
 
 const BINARY = process.env.MUNADI_BIN;
+const CONFORMANCE = fileURLToPath(new URL('../../config/conformance.toml', import.meta.url));
+/** The key of the server API in `config/conformance.toml`; other configurations of these tests take the same. */
+export const API_KEY = 'test-api-key';
+/** The secret of foreign tokens there. */
+export const HMAC_SECRET = 'secret';
 const PASSWORD = 'correct horse battery staple';
 
 /** A port that was free a moment ago. */
@@ -42,6 +48,29 @@ export class Munadi {
     return munadi;
   }
 
+  /** Starts one process on `config/conformance.toml`, on a port of its own. `redis` is the URL of its change log, if it has one. */
+  static async conforming({ redis } = {}) {
+    assert.ok(BINARY, 'MUNADI_BIN has to name the binary: run e2e/run.sh');
+    const munadi = new Munadi();
+    munadi.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'munadi-e2e-'));
+    munadi.port = await freePort();
+    munadi.adminPort = await freePort();
+    munadi.config = CONFORMANCE;
+    munadi.env = {
+      MUNADI__DATA_DIR: path.join(munadi.dir, 'data'),
+      MUNADI__HTTP__LISTEN: `["127.0.0.1:${munadi.port}"]`,
+      MUNADI__ADMIN__LISTEN: `["127.0.0.1:${munadi.adminPort}"]`,
+      ...(redis && { MUNADI__STREAMS__URL: redis }),
+    };
+    try {
+      await munadi.up();
+    } catch (error) {
+      await munadi.stop();
+      throw error;
+    }
+    return munadi;
+  }
+
   get base() {
     return `http://127.0.0.1:${this.port}`;
   }
@@ -54,12 +83,16 @@ export class Munadi {
   /** Starts the process (again) and waits until it is ready. */
   async up() {
     const log = fs.openSync(path.join(this.dir, 'munadi.log'), 'a');
-    this.child = spawn(BINARY, ['serve', '--config', this.config], { stdio: ['ignore', log, log] });
+    this.child = spawn(BINARY, ['serve', '--config', this.config], { stdio: ['ignore', log, log], env: this.environment() });
     fs.closeSync(log);
     await until('munadi is ready', async () => {
       if (this.child.exitCode !== null) throw new Error(`munadi has ended:\n${this.log()}`);
       return (await fetch(`http://127.0.0.1:${this.adminPort}/health/ready`)).ok;
     });
+  }
+
+  environment() {
+    return { ...process.env, ...this.env };
   }
 
   /** Ends the process and removes its directory. */
@@ -182,6 +215,25 @@ export class Munadi {
     return this.call('POST', '/api/v1/announcements', { ttl_seconds: 600, ...announcement });
   }
 
+  /** Calls a method of the server API; gives its `result`. */
+  async server(method, body) {
+    const response = await fetch(`${this.base}/api/${method}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-api-key': API_KEY },
+      body: JSON.stringify(body),
+    });
+    const text = await response.text();
+    assert.ok(response.ok, `${method}: ${response.status} ${text}`);
+    const { result, error } = JSON.parse(text);
+    assert.equal(error, undefined, `${method}: ${text}`);
+    return result;
+  }
+
+  /** Publishes into a topic over the server API. */
+  publish(channel, data, options) {
+    return this.server('publish', { channel, data, ...options });
+  }
+
   /** The counts of an announcement's deliveries. */
   async counts({ id }) {
     return (await this.call('GET', `/api/v1/announcements/${id}`)).receipts;
@@ -194,6 +246,13 @@ export class Munadi {
       for (let number = next++; number < times; number = next++) await work(number);
     };
     await Promise.all(Array.from({ length: width }, worker));
+  }
+
+  /** A token as a back end for Centrifugo signs it (HS256). */
+  static foreignToken(claims) {
+    const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const text = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode(claims)}`;
+    return `${text}.${createHmac('sha256', HMAC_SECRET).update(text).digest('base64url')}`;
   }
 
   /** An access token like the person's own that ends so many seconds from now. */

@@ -8,6 +8,7 @@ use service::config::Environment;
 use service::{Faults, admin, http_server, telemetry};
 
 use crate::keys;
+use crate::live;
 use crate::roles::Role;
 
 /// Everything that can be configured: `config/munadi.toml` shows each field with its default.
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) streams: streams::Config,
     /// Sockets.
     pub(crate) hub: hub::Config,
+    /// The page at `/live`.
+    pub(crate) live: live::Config,
     /// HTTP.
     pub(crate) api: api::Config,
     /// Delivery.
@@ -52,6 +55,7 @@ impl Default for Config {
             store: store::Config::default(),
             streams: streams::Config::default(),
             hub: hub::Config::default(),
+            live: live::Config::default(),
             api: api::Config::default(),
             workers: workers::Config::default(),
         }
@@ -107,6 +111,7 @@ impl Config {
             }
         });
         faults.section("hub", |faults| self.hub.check(faults));
+        faults.section("live", |faults| self.live.check(faults));
         faults.section("api", |faults| self.api.check(faults));
         faults.section("workers", |faults| self.workers.check(faults));
         self.check_addresses(faults);

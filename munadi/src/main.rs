@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod data_dir;
 mod keys;
+mod live;
 mod ports;
 mod roles;
 mod serve;

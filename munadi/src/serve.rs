@@ -60,6 +60,7 @@ struct Told {
     role: Role,
     public: Vec<SocketAddr>,
     admin: Vec<SocketAddr>,
+    live: Option<&'static str>,
     data: String,
 }
 
@@ -69,6 +70,7 @@ impl Told {
             role,
             public: addresses(&ports.public),
             admin: addresses(&ports.admin),
+            live: config.live.enabled.then_some("/live"),
             data: shown(&config.data_dir),
         }
     }
@@ -85,6 +87,9 @@ impl Told {
             }
             if self.role.has_hub() {
                 line("Sockets", &format!("ws://{public}/connection/websocket"));
+                if let Some(path) = self.live {
+                    line("Live", &format!("http://{public}{path}"));
+                }
             }
         }
         if let Some(admin) = self.admin.first() {

@@ -12,6 +12,7 @@ use streams::{ChangeLog, WorkQueue};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::keys::Keys;
+use crate::live;
 use crate::roles::Role;
 
 /// What the roles share.
@@ -58,6 +59,7 @@ pub(crate) async fn start(
     let mut routes = Router::new();
     if role.has_hub() {
         routes = routes.merge(start_hub(config.hub, &config.auth, &shared, life).await?);
+        routes = routes.merge(live::routes(&config.live).context("cannot read live.sdk_dir")?);
     }
     if let Some(store) = store {
         if role.has_api() {
