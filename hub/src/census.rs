@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use dashmap::DashMap;
-use domain::UserId;
 
 /// The count of this process. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -14,7 +13,7 @@ pub(crate) struct Census(Arc<Inner>);
 struct Inner {
     connections: AtomicU32,
     connections_max: u32,
-    users: DashMap<UserId, u32>,
+    users: DashMap<Arc<str>, u32>,
     per_user_max: u32,
 }
 
@@ -36,17 +35,20 @@ impl Census {
         Some(Admission(self.clone()))
     }
 
-    /// Counts a connection of `user`; false when it would be one too many.
-    pub(crate) fn enter(&self, user: UserId) -> bool {
-        let mut count = self.0.users.entry(user).or_insert(0);
+    /// Counts a connection of `user`; false when it would be one too many. Nobody in particular is not counted.
+    pub(crate) fn enter(&self, user: &Arc<str>) -> bool {
+        if user.is_empty() {
+            return true;
+        }
+        let mut count = self.0.users.entry(Arc::clone(user)).or_insert(0);
         let fits = *count < self.0.per_user_max;
         *count += u32::from(fits);
         fits
     }
 
     /// Takes a connection of `user` out of the count.
-    pub(crate) fn leave(&self, user: UserId) {
-        self.0.users.remove_if_mut(&user, |_, count| {
+    pub(crate) fn leave(&self, user: &Arc<str>) {
+        self.0.users.remove_if_mut(user, |_, count| {
             *count -= 1;
             *count == 0
         });
@@ -70,8 +72,11 @@ mod tests {
         assert!(one.is_some() && two.is_some() && census.admit().is_none());
         drop(one);
         assert!(census.admit().is_some());
-        assert!(census.enter(UserId(1)) && !census.enter(UserId(1)) && census.enter(UserId(2)));
-        census.leave(UserId(1));
-        assert!(census.enter(UserId(1)));
+        let [ali, mona, nobody]: [Arc<str>; 3] = ["ali", "mona", ""].map(Arc::from);
+        assert!(census.enter(&ali) && !census.enter(&ali) && census.enter(&mona));
+        assert!(census.enter(&nobody) && census.enter(&nobody));
+        census.leave(&ali);
+        census.leave(&nobody);
+        assert!(census.enter(&ali));
     }
 }

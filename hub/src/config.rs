@@ -1,17 +1,22 @@
 //! `[hub]` in the configuration: every limit, wait and retry of the sockets.
 
+mod classes;
 mod history;
 mod limits;
 mod pusher;
 mod tail;
+mod tokens;
 
 use serde::Deserialize;
 use service::Faults;
 
+pub(crate) use self::classes::DEFAULT as DEFAULT_CLASS;
+pub use self::classes::{Class, Classes, Offer, Who};
 pub use self::history::History;
 pub use self::limits::Limits;
 pub use self::pusher::{App, Pusher, WebhookKind, Webhooks};
 pub use self::tail::Tail;
+pub use self::tokens::Tokens;
 use crate::origin::OriginPattern;
 
 /// The sockets: `[hub]`.
@@ -64,6 +69,10 @@ pub struct Config {
     pub tail: Tail,
     /// Applications that speak Pusher's protocol.
     pub pusher: Pusher,
+    /// Tokens of a foreign issuer.
+    pub tokens: Tokens,
+    /// What may be done with topics, and what is kept of them.
+    pub classes: Classes,
 }
 
 impl Default for Config {
@@ -86,6 +95,8 @@ impl Default for Config {
             history: History::default(),
             tail: Tail::default(),
             pusher: Pusher::default(),
+            tokens: Tokens::default(),
+            classes: Classes::default(),
         }
     }
 }
@@ -116,6 +127,8 @@ impl Config {
         faults.section("history", |faults| self.history.check(faults));
         faults.section("tail", |faults| self.tail.check(faults));
         faults.section("pusher", |faults| self.pusher.check(faults));
+        faults.section("tokens", |faults| self.tokens.check(faults));
+        faults.section("classes", |faults| self.classes.check(faults));
     }
 }
 

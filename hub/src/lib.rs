@@ -7,6 +7,7 @@
 
 mod authority;
 mod census;
+mod classes;
 mod config;
 mod confirm;
 mod front;
@@ -22,5 +23,7 @@ mod tail;
 mod topics;
 mod wire;
 
-pub use config::{App, Config, History, Limits, Pusher, Tail, WebhookKind, Webhooks};
+pub use config::{
+    App, Class, Classes, Config, History, Limits, Offer, Pusher, Tail, Tokens, WebhookKind, Webhooks, Who,
+};
 pub use start::{Deps, StartError, start};

@@ -4,6 +4,7 @@
 //! longer – a position that this node has not reached yet, a confirmation that has to become durable – it returns to
 //! the shard, as [`Stop::Hold`] (nothing was changed; the command is to be given again) or as an entry of [`Out`].
 
+mod access;
 mod connect;
 mod history;
 mod pace;
@@ -11,7 +12,8 @@ mod refresh;
 mod rpc;
 mod subscribe;
 
-use domain::{DeliveryId, DeliveryState, Principal, Timestamp, Topic, TopicError};
+use bytes::Bytes;
+use domain::{DeliveryId, DeliveryState, Timestamp, Topic, TopicError};
 use protocol::centrifuge::command::{Command, Request};
 use protocol::centrifuge::reply::{Answer, Event, Push, Reply};
 use protocol::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
@@ -39,6 +41,8 @@ pub(crate) struct Session {
     phase: Phase,
     identity: Option<Box<Identity>>,
     subscriptions: Vec<Subscription>,
+    /// When the first of all these credentials runs out.
+    expires_at: Option<Timestamp>,
     pace: Pace,
     pings: Pings,
     ping_unanswered: bool,
@@ -66,10 +70,29 @@ pub(crate) enum Pings {
     OneWay,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Subscription {
     id: SubscriptionId,
     server_side: bool,
+    /// Whether a subscription token let the client in.
+    by_token: bool,
+    extra: Option<Box<Extra>>,
+}
+
+/// What few subscriptions have.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Extra {
+    /// When it ends unless it is refreshed.
+    expires_at: Option<Timestamp>,
+    /// What others may know of the subscriber in this topic: one JSON document on one line.
+    info: Option<Bytes>,
+}
+
+impl Extra {
+    /// Boxed, unless it is nothing.
+    fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
 }
 
 /// What a session works with.
@@ -188,6 +211,7 @@ impl Session {
             phase: Phase::New,
             identity: None,
             subscriptions: Vec::new(),
+            expires_at: None,
             pace: Pace::new(&config.limits, uptime_ms),
             pings,
             ping_unanswered: false,
@@ -238,17 +262,21 @@ impl Session {
             Request::Subscribe(request) => self.subscribe(id, request, world, out),
             Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel, world, out),
             Request::Publish(request) => {
-                self.may_follow(&request.channel, world)?;
+                self.may(&request.channel, |class| class.publish, world)?;
                 Err(ErrorCode::NotAvailable.into())
             }
             Request::Presence(request) | Request::PresenceStats(request) => {
-                self.may_follow(&request.channel, world)?;
+                self.may(&request.channel, |class| class.read_presence, world).or_else(|fault| {
+                    let topic = read_topic(&request.channel)?;
+                    let hidden = self.class_of(&topic, world.config).is_some_and(|class| !class.presence);
+                    if hidden { Err(ErrorCode::NotAvailable.into()) } else { Err(fault) }
+                })?;
                 Err(ErrorCode::NotAvailable.into())
             }
             Request::History(request) => self.history(id, request, world, out),
             Request::Rpc(request) => rpc::run(id, request, world, out),
             Request::Refresh(request) => self.refresh(id, request, world, out),
-            Request::SubRefresh(request) => self.sub_refresh(request, world),
+            Request::SubRefresh(request) => self.sub_refresh(id, request, world, out),
             Request::Ping => Err(ErrorCode::NotAvailable.into()),
             Request::Connect(_) | Request::Send(_) | Request::Empty => Err(DisconnectCode::BadRequest.into()),
         }
@@ -289,11 +317,6 @@ impl Session {
         self.phase == Phase::Connected
     }
 
-    /// When the credentials run out.
-    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
-        self.identity.as_ref().map(|identity| identity.expires_at)
-    }
-
     /// Ends a voided subscription: the client is told to subscribe again. Nothing happens when it has ended already.
     ///
     /// # Errors
@@ -328,34 +351,15 @@ impl Session {
         if self.phase == Phase::Connected
             && let Some(identity) = self.identity.take()
         {
-            census.leave(identity.principal.user_id);
+            census.leave(&identity.user);
         }
         self.phase = Phase::Refused;
-    }
-
-    fn principal(&self) -> Option<&Principal> {
-        self.identity.as_ref().map(|identity| &identity.principal)
     }
 
     /// The index of the subscription to `topic`.
     fn subscription_to(&self, topic: &Topic, topics: &Topics) -> Option<usize> {
         let index = topics.find(topic)?;
         self.subscriptions.iter().position(|one| topics.topic_index(one.id) == index)
-    }
-
-    /// Reads a topic's name and checks that the client may follow it.
-    fn may_follow(&self, name: &str, world: &World<'_>) -> Result<Topic, Fault> {
-        let topic = read_topic(name)?;
-        let granted = self.identity.as_ref().is_some_and(|identity| identity.topics.contains(&topic));
-        if granted || domain::may_subscribe(self.principal(), &topic) {
-            return Ok(topic);
-        }
-        let subscribed = self.subscription_to(&topic, world.topics).is_some();
-        match topic.kind() {
-            _ if subscribed => Ok(topic),
-            domain::TopicKind::Reserved | domain::TopicKind::Other => Err(ErrorCode::UnknownChannel.into()),
-            _ => Err(ErrorCode::PermissionDenied.into()),
-        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use axum::Router;
 use domain::{Clock, ReceiptKey};
-use service::Lifecycle;
-use service::token::TokenVerifier;
+use service::token::{ForeignVerifier, TokenVerifier};
+use service::{Faults, Lifecycle};
 use streams::{ChangeLog, StreamsError, WorkQueue};
 use tokio::sync::mpsc;
 use tracing::info;
@@ -55,6 +55,9 @@ pub enum StartError {
     /// The change log does not say how it stands.
     #[error(transparent)]
     Log(#[from] StreamsError),
+    /// The keys of `[hub.tokens]` have become others since the configuration was checked.
+    #[error("hub.tokens: {0}")]
+    Tokens(String),
     /// The threads of the shards cannot be made.
     #[error("a shard of the hub cannot be started")]
     Shard(#[source] io::Error),
@@ -80,6 +83,9 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
             tokens: deps.tokens.clone(),
             issuer: deps.issuer.clone(),
             audience: deps.audience.clone(),
+            foreign: foreign(&config)?,
+            personal_topic: config.tokens.personal_topic,
+            insecure: config.tokens.insecure,
             receipt_key: deps.receipt_key.clone(),
         }),
         census: census.clone(),
@@ -112,6 +118,16 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
 /// A name that no other node has, now or ever.
 fn node_name() -> String {
     uuid::Uuid::new_v4().to_string()
+}
+
+/// What tokens of the foreign issuer are checked with.
+fn foreign(config: &Config) -> Result<ForeignVerifier, StartError> {
+    let mut faults = Faults::default();
+    let verifier = config.tokens.verifier(&mut faults);
+    match faults.list().first() {
+        None => Ok(verifier),
+        Some(fault) => Err(StartError::Tokens(fault.to_string())),
+    }
 }
 
 fn shard_count(config: &Config) -> usize {

@@ -44,12 +44,14 @@ pub(crate) struct Tail {
 pub(crate) async fn open(log: &ChangeLog, config: &Config) -> Result<(Histories, Vec<u64>), StreamsError> {
     let partitions = log.partitions();
     let budget = Budget::share(&config.history, partitions);
+    let classes = Arc::new(config.classes.clone());
     let mut histories = Vec::with_capacity(usize::from(partitions));
     let mut ends = Vec::with_capacity(usize::from(partitions));
     for partition in 0..partitions {
         let state = log.state(partition).await?;
         let start = state.trimmed.max(state.last.saturating_sub(config.history.warm_entries_max));
-        histories.push(PartitionHistory::new(state.epoch, start, budget));
+        let history = PartitionHistory::new(state.epoch, start, budget);
+        histories.push(history.of_classes(Arc::clone(&classes)));
         ends.push(state.last);
     }
     Ok((Histories::new(histories), ends))

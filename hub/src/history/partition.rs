@@ -1,6 +1,8 @@
 //! The history of one partition: a ring of publications per topic, bounded by count, age and bytes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Timestamp, Topic};
@@ -8,7 +10,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 use streams::{Entry, Epoch, PartitionState};
 
-use crate::config;
+use crate::config::{self, Classes};
 use crate::publication::Item;
 
 /// Bytes that an entry costs besides its payload: ring, queue, reference counts.
@@ -21,7 +23,7 @@ pub(crate) struct Budget {
     /// Publications of one topic.
     pub(crate) publications_max: usize,
     /// Age of a publication.
-    pub(crate) age_max: std::time::Duration,
+    pub(crate) age_max: Duration,
     /// Bytes of the partition.
     pub(crate) bytes_max: usize,
     /// Topics whose last position is remembered.
@@ -35,7 +37,7 @@ impl Budget {
             |whole: u64| usize::try_from(whole / u64::from(partitions.max(1))).unwrap_or(usize::MAX).max(1);
         Self {
             publications_max: config.publications_max as usize,
-            age_max: std::time::Duration::from_millis(config.age_ms_max),
+            age_max: Duration::from_millis(config.age_ms_max),
             bytes_max: share(config.bytes_max),
             topics_max: share(u64::from(config.topics_max)),
         }
@@ -74,8 +76,17 @@ pub(crate) struct TopicHistory {
     pub(crate) last: u64,
     /// Every entry of the topic after this number is in the ring.
     pub(crate) floor: u64,
+    /// How many are kept, and how old.
+    keep: Keep,
     /// Whether the partition's list of idle topics has it.
     idle: bool,
+}
+
+/// What is kept of one topic.
+#[derive(Debug, Clone, Copy)]
+struct Keep {
+    publications_max: usize,
+    age_max: Duration,
 }
 
 /// An entry that does not follow the one before: something was missed.
@@ -106,6 +117,14 @@ pub(crate) struct PartitionHistory {
     idle: VecDeque<usize>,
     bytes: usize,
     budget: Budget,
+    classes: Arc<Classes>,
+}
+
+impl TopicHistory {
+    /// What is older than this is as if it were not there.
+    pub(crate) fn oldest_at(&self, now: Timestamp) -> Timestamp {
+        now - self.keep.age_max
+    }
 }
 
 impl PartitionHistory {
@@ -122,7 +141,13 @@ impl PartitionHistory {
             idle: VecDeque::new(),
             bytes: 0,
             budget,
+            classes: Arc::default(),
         }
+    }
+
+    /// With other classes of topics than the built-in ones.
+    pub(crate) fn of_classes(self, classes: Arc<Classes>) -> Self {
+        Self { classes, ..self }
     }
 
     /// Takes the next entry of the log. An item without an offset is kept for nobody.
@@ -138,11 +163,11 @@ impl PartitionHistory {
         }
         self.applied = entry.offset;
         self.turn += 1;
-        if item.offset == 0 {
+        let index = if item.offset == 0 { None } else { self.topic_index(&entry.publication.topic) };
+        let Some(index) = index else {
             return Ok(Applied::Now { turn: self.turn, base: None });
-        }
+        };
         self.bytes += item.data.len() + ENTRY_BYTES;
-        let index = self.topic_index(&entry.publication.topic);
         let topic = &mut self.topics[index];
         let base = topic.ring.back().map(|kept| (kept.item.offset, kept.item.data.clone()));
         // the log also links to what was kept for nobody
@@ -150,7 +175,10 @@ impl PartitionHistory {
         topic.last = entry.offset;
         topic.ring.push_back(Kept { prev, first: entry.first, at: entry.publication.at, item });
         self.order.push_back((index, entry.offset));
-        if topic.ring.len() > self.budget.publications_max {
+        let keep = topic.keep;
+        let too_many = |ring: &VecDeque<Kept>| ring.len() > keep.publications_max;
+        let too_old = |ring: &VecDeque<Kept>| ring.front().is_some_and(|kept| kept.at < now - keep.age_max);
+        while too_many(&self.topics[index].ring) || too_old(&self.topics[index].ring) {
             self.drop_oldest_of(index);
         }
         self.trim(now);
@@ -160,18 +188,14 @@ impl PartitionHistory {
     /// Drops everything and begins after `state.trimmed` in its epoch; gives the turn of the loss.
     pub(crate) fn restart(&mut self, state: &PartitionState) -> u64 {
         let turn = self.turn + 1;
-        *self = Self { turn, ..Self::new(state.epoch.clone(), state.trimmed, self.budget) };
+        let classes = Arc::clone(&self.classes);
+        *self = Self { turn, classes, ..Self::new(state.epoch.clone(), state.trimmed, self.budget) };
         turn
     }
 
     /// What is known of a topic.
     pub(crate) fn topic(&self, name: &Topic) -> Option<&TopicHistory> {
         self.names.get(name).map(|index| &self.topics[*index])
-    }
-
-    /// The limit on ages.
-    pub(crate) fn oldest_at(&self, now: Timestamp) -> Timestamp {
-        now - self.budget.age_max
     }
 
     /// Bytes that the kept entries cost.
@@ -184,19 +208,37 @@ impl PartitionHistory {
         self.topics.len()
     }
 
-    fn topic_index(&mut self, name: &Topic) -> usize {
+    /// The place of a topic, made when missing; `None` for topics of which nothing is kept.
+    fn topic_index(&mut self, name: &Topic) -> Option<usize> {
         if let Some(index) = self.names.get(name) {
-            return *index;
+            return Some(*index);
+        }
+        let keep = self.keep_of(name);
+        if keep.publications_max == 0 {
+            return None;
         }
         let index = self.topics.insert(TopicHistory {
             name: name.clone(),
             ring: VecDeque::new(),
             last: self.floor,
             floor: self.floor,
+            keep,
             idle: false,
         });
         self.names.insert(name.clone(), index);
-        index
+        Some(index)
+    }
+
+    /// What the topic's class allows, within the limits of all.
+    fn keep_of(&self, name: &Topic) -> Keep {
+        let Budget { publications_max, age_max, .. } = self.budget;
+        match self.classes.of(name) {
+            None => Keep { publications_max, age_max },
+            Some(class) => Keep {
+                publications_max: publications_max.min(class.history_size as usize),
+                age_max: age_max.min(Duration::from_millis(class.history_ttl_ms)),
+            },
+        }
     }
 
     fn drop_oldest_of(&mut self, index: usize) {
@@ -214,7 +256,7 @@ impl PartitionHistory {
 
     /// Holds the budget.
     fn trim(&mut self, now: Timestamp) {
-        let oldest_at = self.oldest_at(now);
+        let oldest_at = now - self.budget.age_max;
         while let Some((index, offset)) = self.order.front().copied() {
             let kept = self.topics.get(index).and_then(|topic| topic.ring.front());
             let keep = kept.is_some_and(|kept| kept.item.offset <= offset && kept.at >= oldest_at);

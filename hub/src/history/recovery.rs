@@ -61,7 +61,7 @@ impl PartitionHistory {
         };
         let start = after(&topic.ring, offset);
         let found = topic.ring.range(start..);
-        let oldest_at = self.oldest_at(now);
+        let oldest_at = topic.oldest_at(now);
         if found.len() > publications_max || found.clone().any(|kept| kept.at < oldest_at) {
             return Recovery::Unrecovered;
         }
@@ -72,10 +72,25 @@ impl PartitionHistory {
         }
     }
 
+    /// The latest that `topic` had, unless the client has it: for topics that carry a state.
+    pub(crate) fn recover_latest(&self, name: &Topic, position: (&str, u64), now: Timestamp) -> Recovery {
+        let latest = self.topic(name).and_then(|topic| {
+            topic.ring.back().filter(|kept| kept.at >= topic.oldest_at(now)).map(|kept| &kept.item)
+        });
+        match latest {
+            Some(latest) => {
+                let (epoch, offset) = position;
+                let has = *epoch == *self.epoch.0 && offset == latest.offset;
+                Recovery::Recovered(if has { Page::new() } else { vec![latest.clone()] })
+            }
+            None => self.recover(name, position, 0, now),
+        }
+    }
+
     /// The part of `topic`'s history that `wish` describes, as far as it is known.
     pub(crate) fn page(&self, topic: &Topic, wish: Wish, now: Timestamp) -> Page {
         let Some(topic) = self.topic(topic) else { return Page::new() };
-        let oldest_at = self.oldest_at(now);
+        let oldest_at = topic.oldest_at(now);
         let fresh = |kept: &&Kept| kept.at >= oldest_at;
         let item = |kept: &Kept| kept.item.clone();
         match (wish.reverse, wish.since) {

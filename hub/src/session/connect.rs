@@ -3,18 +3,19 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use domain::{Timestamp, Topic};
+use domain::Topic;
+use protocol::centrifuge::Dialect;
 use protocol::centrifuge::command::ConnectRequest;
 use protocol::centrifuge::reply::{Answer, ConnectResult, SubscribeResult};
 use protocol::codes::{DisconnectCode, ErrorCode};
 use tracing::debug;
 
+use super::access::{identify, ttl};
 use super::subscribe::{Plan, plan};
-use super::{Fault, Out, Phase, Pings, Session, Subscription, VERSION, World};
-use crate::authority::{Identity, TokenRefused};
+use super::{Extra, Fault, Out, Phase, Pings, Session, Subscription, VERSION, World};
+use crate::authority::Grant;
+use crate::config::{Class, Config};
 
-/// Longest time to live that SDKs' timers can hold: a year.
-const TTL_SECONDS_MAX: u64 = 365 * 24 * 3600;
 /// Characters of a client's name and version that are kept for the log.
 const NAME_CHARS_MAX: usize = 16;
 const VERSION_CHARS_MAX: usize = 64;
@@ -42,17 +43,16 @@ impl Session {
         out: &mut Out,
     ) -> Result<(), Fault> {
         let identity = identify(&request.token, world)?;
-        let topics = identity.as_ref().map(server_side_topics).unwrap_or_default();
-        if topics.len() > usize::from(world.config.limits.topics_per_connection_max) {
+        let grants = identity.as_ref().map_or(&[][..], |identity| &identity.grants);
+        if grants.len() > usize::from(world.config.limits.topics_per_connection_max) {
             return Err(DisconnectCode::ChannelLimit.into());
         }
-        let mut plans = Vec::with_capacity(topics.len());
-        for topic in topics {
-            let wish = request.subs.get(topic.as_str());
-            let plan = plan(&topic, wish, world)?;
-            plans.push((topic, plan));
+        check_wishes(request, grants, world.config)?;
+        let mut plans = Vec::with_capacity(grants.len());
+        for grant in grants {
+            plans.push(plan_grant(grant, request, (world, out.wire.dialect()))?);
         }
-        if identity.as_ref().is_some_and(|identity| !world.census.enter(identity.principal.user_id)) {
+        if identity.as_ref().is_some_and(|identity| !world.census.enter(&identity.user)) {
             return Err(DisconnectCode::ConnectionLimit.into());
         }
         debug!(
@@ -62,19 +62,25 @@ impl Session {
             "a client has connected"
         );
         self.phase = Phase::Connected;
-        self.identity = identity.map(Box::new);
-        for (topic, plan) in &plans {
-            let id = world.topics.join(topic, plan.partition, (world.connection, plan.from), None);
-            self.subscriptions.push(Subscription { id, server_side: true });
+        for (grant, plan) in grants.iter().zip(&plans) {
+            let place = (world.connection, plan.from);
+            let id = world.topics.join(&grant.topic, plan.partition, place, plan.terms().boxed());
+            let extra = Extra { expires_at: None, info: grant.info.clone() }.boxed();
+            self.subscriptions.push(Subscription { id, server_side: true, by_token: false, extra });
             world.metrics.recovery(plan.outcome);
         }
+        self.identity = identity.map(Box::new);
+        self.note_expiry();
         self.say_connected(id, &plans, world, out);
         Ok(())
     }
 
-    fn say_connected(&self, id: u32, plans: &[(Topic, Plan)], world: &World<'_>, out: &mut Out) {
+    fn say_connected(&self, id: u32, plans: &[Plan], world: &World<'_>, out: &mut Out) {
+        let expires_at = self.identity.as_ref().and_then(|identity| identity.expires_at);
+        let grants = self.identity.as_ref().map_or(&[][..], |identity| &identity.grants);
+        let topics = grants.iter().map(|grant| grant.topic.as_str().into());
         let subs: BTreeMap<Cow<'_, str>, SubscribeResult<'_>> =
-            plans.iter().map(|(topic, plan)| (topic.as_str().into(), plan.result())).collect();
+            topics.zip(plans.iter().map(|plan| plan.result(world.now))).collect();
         let ping = match self.pings {
             Pings::Native => 0,
             Pings::Protocol | Pings::OneWay => world.config.ping_interval_ms.div_ceil(1000),
@@ -86,8 +92,8 @@ impl Session {
             Answer::Connect(Box::new(ConnectResult {
                 client: self.client.to_string().into(),
                 version: VERSION.into(),
-                expires: self.identity.is_some(),
-                ttl: self.ttl(world.now),
+                expires: expires_at.is_some(),
+                ttl: ttl(expires_at, world.now),
                 subs,
                 ping: u32::try_from(ping).unwrap_or(u32::MAX),
                 pong: self.pings == Pings::Protocol,
@@ -98,36 +104,33 @@ impl Session {
             })),
         );
     }
-
-    /// Seconds until the credentials run out; at least one, because zero would mean never.
-    pub(super) fn ttl(&self, now: Timestamp) -> u32 {
-        let left =
-            self.expires_at().map(|expires_at| expires_at.since(now).as_secs().clamp(1, TTL_SECONDS_MAX));
-        left.map_or(0, |seconds| u32::try_from(seconds).expect("a year has fewer than 2^32 seconds"))
-    }
 }
 
-/// Who connects; `None` for somebody without a token, where that is allowed.
-fn identify(token: &str, world: &World<'_>) -> Result<Option<Identity>, Fault> {
-    if token.is_empty() {
-        return if world.config.anonymous { Ok(None) } else { Err(DisconnectCode::BadRequest.into()) };
-    }
-    match world.authority.identify(token, world.now) {
-        Ok(identity) => Ok(Some(identity)),
-        Err(TokenRefused::Expired) => Err(ErrorCode::TokenExpired.into()),
-        Err(TokenRefused::Invalid) => Err(DisconnectCode::InvalidToken.into()),
-    }
-}
-
-/// The user's own topic and those that the token names.
-pub(super) fn server_side_topics(identity: &Identity) -> Vec<Topic> {
-    let mut topics = vec![Topic::user(identity.principal.user_id)];
-    for topic in &identity.topics {
-        if !topics.contains(topic) {
-            topics.push(topic.clone());
+/// What the client wishes to recover has to be of a class that exists. That it has no right to it is no fault: its
+/// credentials may have changed since.
+fn check_wishes(request: &ConnectRequest<'_>, grants: &[Grant], config: &Config) -> Result<(), Fault> {
+    for name in request.subs.keys() {
+        let topic = Topic::new(&**name).map_err(|_| DisconnectCode::BadRequest)?;
+        let known = config.classes.of(&topic).is_some() || grants.iter().any(|grant| grant.topic == topic);
+        if !known {
+            return Err(DisconnectCode::BadRequest.into());
         }
     }
-    topics
+    Ok(())
+}
+
+fn plan_grant(
+    grant: &Grant,
+    request: &ConnectRequest<'_>,
+    (world, dialect): (&World<'_>, Dialect),
+) -> Result<Plan, Fault> {
+    let class = world.config.classes.of(&grant.topic).or(grant.unclassed.then_some(&Class::DEFAULT));
+    let class = class.ok_or(ErrorCode::UnknownChannel)?;
+    let wish = request.subs.get(grant.topic.as_str());
+    let mut plan = plan(&grant.topic, (class, grant.overrides), wish, world)?;
+    plan.data.clone_from(&grant.data);
+    plan.agree(None, dialect);
+    Ok(plan)
 }
 
 fn clip(text: &str, chars_max: usize) -> &str {

@@ -16,7 +16,10 @@ impl Session {
         world: &mut World<'_>,
         out: &mut Out,
     ) -> Result<(), Fault> {
-        let topic = self.may_follow(&request.channel, world)?;
+        let (topic, class) = self.may(&request.channel, |class| class.read_history, world)?;
+        if !class.has_history() {
+            return Err(ErrorCode::NotAvailable.into());
+        }
         let since = request.since.as_ref();
         if request.reverse && since.is_some_and(|since| since.offset == 0) {
             return Err(ErrorCode::BadRequest.into());
@@ -26,7 +29,8 @@ impl Session {
             if since.is_some_and(|since| !since.epoch.is_empty() && *since.epoch != *history.epoch.0) {
                 return Err(ErrorCode::UnrecoverablePosition.into());
             }
-            let publications_max = world.config.limits.recovery_publications_max as usize;
+            let publications_max =
+                world.config.limits.recovery_publications_max.min(class.history_size) as usize;
             let limit = usize::try_from(request.limit).unwrap_or(publications_max).min(publications_max);
             let wish = Wish { since: since.map(|since| since.offset), limit, reverse: request.reverse };
             let page = if limit == 0 { Page::new() } else { history.page(&topic, wish, world.now) };

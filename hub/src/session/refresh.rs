@@ -1,12 +1,13 @@
 //! `refresh`: new credentials for a connection that is open.
 
+use domain::Topic;
 use protocol::centrifuge::command::RefreshRequest;
 use protocol::centrifuge::reply::{Answer, RefreshResult};
-use protocol::codes::{DisconnectCode, UnsubscribeCode};
+use protocol::codes::{DisconnectCode, ErrorCode};
 
-use super::connect::server_side_topics;
+use super::access::ttl;
 use super::{Fault, Out, Session, VERSION, World};
-use crate::authority::TokenRefused;
+use crate::authority::{Grant, TokenRefused};
 
 impl Session {
     pub(super) fn refresh(
@@ -18,37 +19,36 @@ impl Session {
     ) -> Result<(), Fault> {
         let identity =
             world.authority.identify(&request.token, world.now).map_err(|refused| match refused {
-                TokenRefused::Expired => DisconnectCode::Expired,
-                TokenRefused::Invalid => DisconnectCode::InvalidToken,
+                TokenRefused::Expired => Fault::from(DisconnectCode::Expired),
+                TokenRefused::Ended => ErrorCode::Expired.into(),
+                TokenRefused::Invalid => DisconnectCode::InvalidToken.into(),
             })?;
-        let current = self.identity.as_deref().ok_or(DisconnectCode::InvalidToken)?;
-        if identity.principal.user_id != current.principal.user_id {
+        if *identity.user != *self.user() {
             return Err(DisconnectCode::InvalidToken.into());
         }
-        if server_side_topics(&identity) != server_side_topics(current) {
+        let current = self.identity.as_deref().map_or(&[][..], |identity| &identity.grants);
+        if !same_topics(&identity.grants, current) {
             return Err(DisconnectCode::InsufficientState.into()); // a new connect brings the new set
         }
+        let expires_at = identity.expires_at;
         self.identity = Some(Box::new(identity));
+        self.note_expiry();
         out.answer(
             id,
             Answer::Refresh(RefreshResult {
                 client: self.client.to_string().into(),
                 version: VERSION.into(),
-                expires: true,
-                ttl: self.ttl(world.now),
+                expires: expires_at.is_some(),
+                ttl: ttl(expires_at, world.now),
             }),
         );
         self.end_what_is_no_longer_allowed(world, out);
         Ok(())
     }
+}
 
-    /// The new credentials may allow less than those before.
-    fn end_what_is_no_longer_allowed(&mut self, world: &mut World<'_>, out: &mut Out) {
-        for at in (0..self.subscriptions.len()).rev() {
-            let topic = world.topics.topic_of(self.subscriptions[at].id);
-            if !self.subscriptions[at].server_side && !domain::may_subscribe(self.principal(), topic) {
-                self.say_unsubscribed(at, UnsubscribeCode::Server, world.topics, out);
-            }
-        }
-    }
+/// Whether two lists, each of different topics, have the same.
+fn same_topics(one: &[Grant], other: &[Grant]) -> bool {
+    let has = |topic: &Topic| other.iter().any(|grant| grant.topic == *topic);
+    one.len() == other.len() && one.iter().all(|grant| has(&grant.topic))
 }

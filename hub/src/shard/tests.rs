@@ -15,7 +15,7 @@ use protocol::centrifuge::fossil;
 use protocol::ws::{Decoder, Event, Input, Opcode, Side, masked_frame};
 use serde_json::{Value, json};
 use service::Lifecycle;
-use service::token::TokenSigner;
+use service::token::{ForeignVerifier, TokenSigner};
 use streams::{Entry, Epoch, NewPublication, PartitionState};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -76,6 +76,9 @@ impl Stand {
                 tokens: signer.verifier(),
                 issuer: "i".into(),
                 audience: "a".into(),
+                foreign: ForeignVerifier::default(),
+                personal_topic: false,
+                insecure: false,
                 receipt_key: receipts.clone(),
             }),
             census: census.clone(),

@@ -96,7 +96,7 @@ impl Shard {
         self.arm(key);
     }
 
-    /// Closes connections whose credentials ran out and were not renewed in time.
+    /// Ends connections and subscriptions whose credentials ran out and were not renewed in time.
     fn expire(&mut self) {
         let grace = Duration::from_millis(self.shared.config.expiry_grace_ms);
         let now = self.shared.clock.now();
@@ -105,8 +105,18 @@ impl Shard {
                 return;
             }
             self.expiries.pop();
-            if self.get(key).is_some_and(|connection| connection.session.expires_at() == Some(expires_at)) {
-                self.close(key, DisconnectCode::Expired.into());
+            let Some(connection) = self.connections.get_mut(key.index as usize) else { continue };
+            let due = connection.generation == key.generation && connection.is_open();
+            if !due || connection.session.expires_at() != Some(expires_at) {
+                continue;
+            }
+            self.out.wire = connection.wire;
+            match connection.session.expire(now - grace, &mut self.topics, &mut self.out) {
+                Ok(()) => {
+                    self.say(key);
+                    self.watch(key);
+                }
+                Err(code) => self.close(key, code.into()),
             }
         }
     }

@@ -197,7 +197,7 @@ async fn what_is_not_offered_is_declined() {
         ("subscribe", json!({ "channel": "e".repeat(256) }), 107),
         ("subscribe", json!({ "channel": "festival", "type": 1 }), 108),
         ("subscribe", json!({ "channel": "festival", "tf": { "op": "eq" } }), 107),
-        ("publish", json!({ "channel": "festival", "data": 1 }), 108),
+        ("publish", json!({ "channel": "festival", "data": 1 }), 103),
         ("publish", json!({ "channel": "user:4", "data": 1 }), 103),
         ("presence", json!({ "channel": "festival" }), 108),
         ("presence_stats", json!({ "channel": "festival" }), 108),
@@ -209,7 +209,4 @@ async fn what_is_not_offered_is_declined() {
     for (kind, request, code) in cases {
         assert_eq!(client.ask(kind, request.clone()).await["error"]["code"], code, "{kind} {request}");
     }
-    client.subscribe("festival").await;
-    let refresh = json!({ "channel": "festival", "token": "x" });
-    assert_eq!(client.ask("sub_refresh", refresh).await["error"]["code"], 108);
 }

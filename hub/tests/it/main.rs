@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod classes;
 mod client;
 mod conversation;
 mod endings;
@@ -9,3 +10,4 @@ mod harness;
 mod limits;
 mod measure;
 mod recovery;
+mod tokens;
