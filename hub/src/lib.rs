@@ -15,6 +15,7 @@ mod history;
 mod metrics;
 mod origin;
 mod publication;
+mod publish;
 mod session;
 mod shard;
 mod socket;

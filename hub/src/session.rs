@@ -8,6 +8,7 @@ mod access;
 mod connect;
 mod history;
 mod pace;
+mod publish;
 mod refresh;
 mod rpc;
 mod subscribe;
@@ -25,6 +26,7 @@ use crate::census::Census;
 use crate::config::Config;
 use crate::history::Histories;
 use crate::metrics::{CommandKind, ShardMetrics};
+use crate::publish::Submission;
 use crate::topics::{ConnectionIndex, SubscriptionId, Topics};
 use crate::wire::Wire;
 use pace::{Pace, Verdict};
@@ -135,6 +137,8 @@ pub(crate) struct Out {
     pub(crate) messages: Vec<u8>,
     /// What has to become durable before it is answered.
     pub(crate) confirmations: Vec<Confirmation>,
+    /// What has to be in the change log before it is answered.
+    pub(crate) submissions: Vec<Submission>,
 }
 
 /// A client's word that a delivery has arrived.
@@ -178,7 +182,12 @@ impl From<DisconnectCode> for Fault {
 impl Out {
     /// Nothing said yet.
     pub(crate) fn new() -> Self {
-        Self { wire: Wire::JsonSocket, messages: Vec::new(), confirmations: Vec::new() }
+        Self {
+            wire: Wire::JsonSocket,
+            messages: Vec::new(),
+            confirmations: Vec::new(),
+            submissions: Vec::new(),
+        }
     }
 
     /// Adds a push.
@@ -261,10 +270,7 @@ impl Session {
             _ if !connected => Err(DisconnectCode::BadRequest.into()),
             Request::Subscribe(request) => self.subscribe(id, request, world, out),
             Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel, world, out),
-            Request::Publish(request) => {
-                self.may(&request.channel, |class| class.publish, world)?;
-                Err(ErrorCode::NotAvailable.into())
-            }
+            Request::Publish(request) => self.publish(id, request, world, out),
             Request::Presence(request) | Request::PresenceStats(request) => {
                 self.may(&request.channel, |class| class.read_presence, world).or_else(|fault| {
                     let topic = read_topic(&request.channel)?;

@@ -40,6 +40,7 @@ use crate::confirm::Ticket;
 use crate::history::Histories;
 use crate::metrics::{CloseReason, ShardMetrics};
 use crate::publication::Batch;
+use crate::publish;
 use crate::session::{Out, Pings};
 use crate::socket::Handover;
 use crate::topics::{SubscriptionId, Topics};
@@ -69,6 +70,8 @@ pub(crate) enum Message {
     Void { partition: Partition, turn: u64 },
     /// How the log of a partition stands, as asked for.
     Probed { partition: Partition, state: PartitionState },
+    /// A client's publication is in the change log, or is not.
+    Published(publish::Receipt),
     /// A confirmation has become durable, or has not.
     Confirmed { ticket: Ticket, stored: bool },
 }
@@ -98,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) node: Arc<str>,
     /// Where confirmations go.
     pub(crate) confirmations: mpsc::Sender<Ticket>,
+    /// Where publications of clients go.
+    pub(crate) submissions: mpsc::Sender<publish::Ticket>,
     /// Where questions go about how a partition's log stands.
     pub(crate) probes: mpsc::Sender<Partition>,
 }
@@ -205,6 +210,7 @@ fn take(shard: &Rc<RefCell<Shard>>, message: Message) {
         Message::Batch(batch) => shard.publish(&batch),
         Message::Void { partition, turn } => shard.void(partition, turn),
         Message::Probed { partition, state } => shard.probed(partition, &state),
+        Message::Published(receipt) => shard.published(receipt),
         Message::Confirmed { ticket, stored } => shard.confirmed(ticket, stored),
     }
 }

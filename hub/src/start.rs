@@ -22,6 +22,7 @@ use crate::front::{self, Door};
 use crate::history::Histories;
 use crate::metrics::{self, TailMetrics};
 use crate::origin::OriginPattern;
+use crate::publish;
 use crate::shard::{self, Message, Shared};
 use crate::tail::{self, Prober, Tail};
 
@@ -76,6 +77,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     let limits = &config.limits;
     let census = Census::new(limits.connections_max, limits.connections_per_user_max);
     let (confirmations, tickets) = mpsc::channel(limits.confirmations_max as usize);
+    let (submissions, submitted) = mpsc::channel(limits.submissions_max as usize);
     let (probes, questions) = mpsc::channel(PROBES_MAX);
     let shared = Shared {
         config: Arc::clone(&config),
@@ -93,6 +95,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         clock: Arc::clone(&deps.clock),
         node: node_name().into(),
         confirmations,
+        submissions,
         probes,
     };
     let count = shard_count(&config);
@@ -103,6 +106,11 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     info!(shards = count, log.partitions = histories.partitions(), "the hub has {count} shards");
 
     let warm = spawn_tail(&config, &deps, histories.clone(), (shards.clone(), ends), life);
+    let (log, answers) = (deps.log.clone(), shards.clone());
+    life.spawn("hub.publish", async move {
+        publish::run(log, submitted, answers).await;
+        Ok::<(), Infallible>(())
+    });
     spawn_helpers(&deps, histories, &shards, (tickets, questions), life);
     Ok(front::router(Door {
         origins: config.origins.iter().filter_map(|origin| OriginPattern::parse(origin)).collect(),

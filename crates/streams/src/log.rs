@@ -177,7 +177,7 @@ impl ChangeLog {
     /// [`StreamsError::TooLarge`]: nothing was appended.
     pub async fn append(&self, publications: &[NewPublication]) -> Result<Vec<Position>, StreamsError> {
         for publication in publications {
-            self.check_size(publication)?;
+            self.check(publication)?;
         }
         let started_at = Instant::now();
         let result = self.append_batches(publications).await;
@@ -267,7 +267,11 @@ impl ChangeLog {
         }
     }
 
-    fn check_size(&self, publication: &NewPublication) -> Result<(), StreamsError> {
+    /// Whether a publication can be appended at all.
+    ///
+    /// # Errors
+    /// [`StreamsError::TooLarge`].
+    pub fn check(&self, publication: &NewPublication) -> Result<(), StreamsError> {
         let bytes = [&publication.change, &publication.attributes]
             .into_iter()
             .flatten()

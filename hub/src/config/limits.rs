@@ -40,6 +40,9 @@ pub struct Limits {
     /// Confirmations of deliveries waiting for the work queue; more are refused with error 111. 16 to 1,000,000. Too
     /// low: bursts are refused. Too high: memory.
     pub confirmations_max: u32,
+    /// Publications of clients waiting for the change log; more are refused with error 111. 16 to 1,000,000. Too low:
+    /// bursts are refused. Too high: memory.
+    pub submissions_max: u32,
 }
 
 impl Default for Limits {
@@ -56,6 +59,7 @@ impl Default for Limits {
             recovery_publications_max: 300,
             inbox_max: 1_024,
             confirmations_max: 10_000,
+            submissions_max: 10_000,
         }
     }
 }
@@ -73,5 +77,6 @@ impl Limits {
         faults.range("recovery_publications_max", self.recovery_publications_max, 1..=10_000);
         faults.range("inbox_max", self.inbox_max, 16..=65_536);
         faults.range("confirmations_max", self.confirmations_max, 16..=1_000_000);
+        faults.range("submissions_max", self.submissions_max, 16..=1_000_000);
     }
 }

@@ -16,6 +16,7 @@ use super::outgoing::Outgoing;
 use super::{Arrival, Key, READ_BYTES, Shard};
 use crate::confirm::Ticket;
 use crate::metrics::{CloseReason, Confirmed, confirmed};
+use crate::publish;
 use crate::session::{Out, Patience, Session, Stop, World};
 
 /// What a session of this shard works with; a macro, because the connection is borrowed at the same time.
@@ -298,6 +299,14 @@ impl Shard {
                 self.out.answer(confirmation.command, answer);
             }
         }
+        for submission in std::mem::take(&mut self.out.submissions) {
+            let command = submission.command;
+            let ticket = publish::Ticket { shard: self.number, key, submission };
+            if self.shared.submissions.try_send(ticket).is_err() {
+                self.metrics.refusal(ErrorCode::TooManyRequests);
+                self.out.answer(command, Answer::refusal(ErrorCode::TooManyRequests));
+            }
+        }
         if self.out.messages.is_empty() {
             return;
         }
@@ -335,6 +344,18 @@ impl Shard {
             connection.wake();
         }
         self.mark(key);
+    }
+
+    /// A client's publication is in the change log, or is not: the client is answered.
+    pub(super) fn published(&mut self, receipt: publish::Receipt) {
+        let Some(connection) = self.get(receipt.key) else { return };
+        if !connection.is_open() {
+            return;
+        }
+        self.out.wire = connection.wire;
+        let answer = receipt.refused.map_or(Answer::Publish, Answer::refusal);
+        self.out.answer(receipt.command, answer);
+        self.say(receipt.key);
     }
 
     /// A confirmation has become durable, or has not: the client is answered.

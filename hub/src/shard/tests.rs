@@ -68,6 +68,7 @@ impl Stand {
         let signer = TokenSigner::from_pem(&TokenSigner::generate_pem()).unwrap();
         let receipts = ReceiptKey::new([1; 32]);
         let (confirmations, tickets) = mpsc::channel(1);
+        let (submissions, _submitted) = mpsc::channel(1);
         let (asked, probes) = mpsc::channel(4);
         let census = Census::new(100, 100);
         let shared = Shared {
@@ -86,6 +87,7 @@ impl Stand {
             clock: Arc::clone(&clock) as Arc<dyn domain::Clock>,
             node: "node".into(),
             confirmations,
+            submissions,
             probes: asked,
         };
         let life = Lifecycle::new();

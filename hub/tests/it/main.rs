@@ -9,5 +9,6 @@ mod endings;
 mod harness;
 mod limits;
 mod measure;
+mod publish;
 mod recovery;
 mod tokens;
