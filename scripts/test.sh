@@ -52,7 +52,15 @@ has() { cargo "$1" --version >/dev/null 2>&1 || { echo "== no cargo $1 here: lef
 has fmt && step format cargo fmt --all --check
 has clippy && step lints cargo clippy --workspace --all-targets --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" step documentation cargo doc --workspace --no-deps --document-private-items --locked
-has deny && step licences cargo deny --locked check
+if has deny; then
+    step licences cargo deny --locked check bans licenses sources
+    # the list of advisories comes from the network: without it nothing is known, neither good nor bad
+    if cargo deny --locked fetch db 2>"$logs/advisories.log"; then
+        step advisories cargo deny --locked check advisories
+    else
+        echo "== the advisories cannot be fetched: left out"
+    fi
+fi
 
 if [ "${1:-}" != --check ]; then
     if scripts/setup.sh; then
