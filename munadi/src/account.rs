@@ -1,15 +1,15 @@
-//! Making an account from the command line: how the first admin comes to be.
+//! Looking after accounts from the command line, also while a server runs: it finds what follows in the outbox.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use api::NewAccount;
+use api::{AccountChange, NewAccount};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
 use service::SystemClock;
 
-use crate::cli::NewUser;
+use crate::cli::{NewUser, UserCommand};
 use crate::config::Config;
 use crate::wiring;
 
@@ -20,21 +20,51 @@ const PASSWORD_CHARS_MIN: usize = 10;
 /// Bytes of the longest, as the API has it.
 const PASSWORD_BYTES_MAX: usize = 1_024;
 
-/// Makes the account, and says how to sign in.
+/// A password, and whether somebody has to be told what it is.
+struct Password {
+    text: String,
+    made_up: bool,
+}
+
+/// Does what was asked, and says what was done.
 ///
 /// # Errors
-/// When the address or the password cannot be used, or an account with that address exists. Nothing was made then.
-pub(crate) async fn create(config: &Config, user: NewUser) -> anyhow::Result<String> {
+/// When what was given cannot be used, or there is no such account. Nothing was changed then.
+pub(crate) async fn run(config: &Config, command: UserCommand) -> anyhow::Result<String> {
+    let unchanged = AccountChange::default();
+    match command {
+        UserCommand::Create(user) => create(config, user).await,
+        UserCommand::SetPassword { email, password_file } => {
+            let password = password(password_file.as_deref())?;
+            let change = AccountChange { password: Some(password.text.clone()), ..unchanged };
+            let done = change_account(config, &email, change).await?;
+            Ok(format!("{done} Every session is ended.\n{}", password.told()))
+        }
+        UserCommand::Block { email } => {
+            let change = AccountChange { blocked: Some(true), ..unchanged };
+            let done = change_account(config, &email, change).await?;
+            Ok(format!("{done} They are blocked; every session is ended.\n"))
+        }
+        UserCommand::Unblock { email } => {
+            let change = AccountChange { blocked: Some(false), ..unchanged };
+            Ok(format!("{} They may sign in.\n", change_account(config, &email, change).await?))
+        }
+        UserCommand::Roles { email, roles } => {
+            let change = AccountChange { roles: Some(roles), ..unchanged };
+            Ok(format!("{}\n", change_account(config, &email, change).await?))
+        }
+    }
+}
+
+async fn create(config: &Config, user: NewUser) -> anyhow::Result<String> {
     let (local, domain) = user.email.split_once('@').unwrap_or_default();
     let is_address = !local.is_empty() && !domain.is_empty() && !user.email.contains(char::is_whitespace);
     ensure!(is_address, "\"{}\" is not a mail address", user.email);
-    let given = user.password_file.as_deref().map(read_password).transpose()?;
-    let made_up = given.is_none();
-    let password = given.unwrap_or_else(make_password);
+    let password = password(user.password_file.as_deref())?;
     let account = NewAccount {
         name: user.name.unwrap_or_else(|| local.to_owned()),
         email: user.email.clone(),
-        password: Some(password.clone()),
+        password: Some(password.text.clone()),
         roles: user.roles,
         language: domain::Language::default(),
     };
@@ -43,8 +73,49 @@ pub(crate) async fn create(config: &Config, user: NewUser) -> anyhow::Result<Str
         .await
         .with_context(|| format!("{} was not made", user.email))?;
     let number = ids.first().context("the database gave no id")?;
-    let told = if made_up { format!("Password, shown this once: {password}\n") } else { String::new() };
-    Ok(format!("Made user {number}: {}\n{told}", user.email))
+    Ok(format!("Made user {number}: {}\n{}", user.email, password.told()))
+}
+
+/// Changes the account of `email`; gives a sentence about how it is then.
+async fn change_account(config: &Config, email: &str, change: AccountChange) -> anyhow::Result<String> {
+    let store = wiring::open_store(config).await?;
+    let user = api::change_account(&store, &SystemClock, &config.api.passwords, email, change)
+        .await
+        .with_context(|| format!("{email} was not changed"))?;
+    let roles: Vec<&str> = user.roles.iter().map(|role| role.as_str()).collect();
+    Ok(format!("User {}: {} ({}).", user.id, user.email, roles.join(", ")))
+}
+
+impl Password {
+    /// A line that shows it, when nobody knows it yet.
+    fn told(&self) -> String {
+        if self.made_up { format!("Password, shown this once: {}\n", self.text) } else { String::new() }
+    }
+}
+
+/// The password in the file; without a file the one that somebody at a terminal types, or one that is made up.
+fn password(file: Option<&Path>) -> anyhow::Result<Password> {
+    if let Some(file) = file {
+        return Ok(Password { text: read_password(file)?, made_up: false });
+    }
+    if std::io::stdin().is_terminal()
+        && let Some(text) = ask_password()?
+    {
+        return Ok(Password { text, made_up: false });
+    }
+    Ok(Password { text: make_password(), made_up: true })
+}
+
+/// Asks at the terminal, twice and unseen; `None` when nothing is typed.
+fn ask_password() -> anyhow::Result<Option<String>> {
+    let ask = |prompt: &str| rpassword::prompt_password(prompt).context("cannot read a password");
+    let text = ask("Password (Enter: one is made up): ")?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    check_password(&text)?;
+    ensure!(ask("The same again: ")? == text, "the two passwords are not the same");
+    Ok(Some(text))
 }
 
 /// The password in the file, or on standard input for `-`, without the line break at its end.
@@ -56,11 +127,16 @@ fn read_password(file: &Path) -> anyhow::Result<String> {
         text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     }
     let password = text.trim_end_matches(['\r', '\n']);
+    check_password(password)?;
+    Ok(password.to_owned())
+}
+
+fn check_password(password: &str) -> anyhow::Result<()> {
     ensure!(
         password.chars().count() >= PASSWORD_CHARS_MIN && password.len() <= PASSWORD_BYTES_MAX,
         "a password has {PASSWORD_CHARS_MIN} characters to {PASSWORD_BYTES_MAX} bytes"
     );
-    Ok(password.to_owned())
+    Ok(())
 }
 
 fn make_password() -> String {

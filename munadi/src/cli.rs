@@ -11,7 +11,7 @@ use crate::roles::Role;
 const START: &str = "\
 To begin, with no other server and no configuration:
   munadi user create --email you@example.org --role admin
-                                        make the first admin; prints the password once
+                                        make the first admin; asks for a password, or makes one up
   munadi import schedule.json           load a programme (Pentabarf schedule JSON)
   munadi serve                          run everything; data in ./data, http://127.0.0.1:8000
 
@@ -81,6 +81,8 @@ pub(crate) enum ConfigCommand {
         #[arg(long, value_enum, default_value_t = Role::All)]
         role: Role,
     },
+    /// Print what is in effect: defaults, file and environment together, as TOML; secrets are masked
+    Show,
 }
 
 /// What to import.
@@ -99,9 +101,35 @@ pub(crate) enum UserCommand {
     /// Make an account, also while a server runs
     #[command(after_help = "\
 Examples:
-  munadi user create --email you@example.org --role admin             a password is made up and printed once
+  munadi user create --email you@example.org --role admin             asks for a password; Enter makes one up
   munadi user create --email you@example.org --role organizer --password-file /run/secrets/password")]
     Create(NewUser),
+    /// Give somebody another password; every session of theirs ends
+    SetPassword {
+        /// Mail address of the account
+        email: String,
+        /// File with the password (`-`: stdin); without one it is asked for, or made up and printed once
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Keep somebody out: every session of theirs ends, and they cannot sign in
+    Block {
+        /// Mail address of the account
+        email: String,
+    },
+    /// Let somebody in again who was blocked
+    Unblock {
+        /// Mail address of the account
+        email: String,
+    },
+    /// Say what somebody is from now on; their open sockets connect again with the new roles
+    Roles {
+        /// Mail address of the account
+        email: String,
+        /// What they are: admin, organizer, attendee, supervisor, steward, device. May be repeated
+        #[arg(long = "role", required = true, value_name = "ROLE")]
+        roles: Vec<domain::Role>,
+    },
 }
 
 /// The account to make.
@@ -116,7 +144,7 @@ pub(crate) struct NewUser {
     /// What they are: admin, organizer, attendee, supervisor, steward, device. May be repeated
     #[arg(long = "role", required = true, value_name = "ROLE")]
     pub(crate) roles: Vec<domain::Role>,
-    /// File with their password (`-`: stdin); without one, a password is made up and printed once
+    /// File with their password (`-`: stdin); without one it is asked for, or made up and printed once
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
 }

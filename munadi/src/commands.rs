@@ -10,10 +10,10 @@ use clap::CommandFactory;
 use service::config::Environment;
 use service::{Faults, SystemClock};
 
-use crate::cli::{Cli, Command, ConfigCommand, Import, UserCommand};
+use crate::cli::{Cli, Command, ConfigCommand, Import};
 use crate::config::Config;
 use crate::roles::Role;
-use crate::{account, serve, wiring};
+use crate::{account, serve, shown, wiring};
 
 /// A configuration that cannot be used.
 #[derive(Debug)]
@@ -33,9 +33,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             print("The configuration is fine.\n")?;
         }
         Command::Import(import) => import_programme(&load(file, Role::All)?, &import).await?,
-        Command::User(UserCommand::Create(user)) => {
-            print(&account::create(&load(file, Role::All)?, user).await?)?;
-        }
+        Command::Config(ConfigCommand::Show) => print(&shown::text(file, &Environment::of_process())?)?,
+        Command::User(user) => print(&account::run(&load(file, Role::All)?, user).await?)?,
         Command::Openapi => print(&(api::openapi().to_pretty_json()? + "\n"))?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "munadi", &mut std::io::stdout());

@@ -13,6 +13,7 @@ mod live;
 mod ports;
 mod roles;
 mod serve;
+mod shown;
 mod wiring;
 
 use std::process::ExitCode;

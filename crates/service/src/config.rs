@@ -8,7 +8,7 @@ mod secret;
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 
-pub use load::{Environment, load};
+pub use load::{Environment, load, load_with_table};
 pub use secret::{read_pem, read_secret};
 
 /// The exit code of a process whose configuration is wrong (`EX_USAGE` of sysexits).

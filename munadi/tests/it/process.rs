@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -54,6 +54,31 @@ impl Place {
     /// Runs a command to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         timeout(DEADLINE, self.command(arguments).output()).await.expect("the command ends").unwrap()
+    }
+
+    /// Runs a command at a terminal where `answers` are typed; gives what the terminal shows.
+    pub(crate) async fn type_into(&self, arguments: &str, answers: &str) -> String {
+        let line = format!("{} {arguments}", env!("CARGO_BIN_EXE_munadi"));
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--echo", "never", "--command", &line, "/dev/null"]);
+        command.current_dir(self.dir.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut terminal = child.stdin.take().unwrap();
+        let mut shown = child.stdout.take().unwrap();
+        let mut said = Vec::new();
+        for answer in answers.split_inclusive('\n') {
+            // the prompt first: what is typed before it would be shown by the terminal
+            let asked = said.len();
+            while !said[asked..].ends_with(b": ") {
+                let read = timeout(DEADLINE, shown.read_buf(&mut said)).await.expect("it asks").unwrap();
+                assert!(read > 0, "it ends without asking: {}", String::from_utf8_lossy(&said));
+            }
+            terminal.write_all(answer.as_bytes()).await.unwrap();
+        }
+        timeout(DEADLINE, shown.read_to_end(&mut said)).await.expect("it ends").unwrap();
+        String::from_utf8(said).unwrap()
     }
 
     /// Starts `munadi serve` and waits until it says that it is ready.

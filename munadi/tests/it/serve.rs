@@ -180,3 +180,72 @@ async fn an_account_is_made_and_its_password_told_once() {
         assert!(!place.run(&[&["user", "create"], bad].concat()).await.status.success(), "{bad:?}");
     }
 }
+
+#[tokio::test]
+async fn accounts_are_looked_after_while_a_server_runs() {
+    let place = Place::new();
+    std::fs::write(place.path("password"), "seven purple camels\n").unwrap();
+    let create =
+        ["user", "create", "--email", "a@example.org", "--role", "admin", "--password-file", "password"];
+    assert!(place.run(&create).await.status.success());
+    let serving = place.serve(&[]).await;
+    let login = || async {
+        let url = format!("http://{}/api/v1/auth/login", serving.public);
+        let body = serde_json::json!({"email": "a@example.org", "password": "seven purple camels"});
+        let client = service::http_client::build(&service::http_client::Config::default()).unwrap();
+        let response = client.post(url).json(&body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json::<serde_json::Value>().await.unwrap()["data"]["user"]["roles"].clone())
+    };
+    let done = async |arguments: &[&str]| {
+        let output = place.run(&[&["user"], arguments].concat()).await;
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    assert_eq!(login().await, (200, serde_json::json!(["admin"])));
+    assert!(done(&["block", "a@example.org"]).await.contains("blocked"));
+    assert_eq!(login().await.0, 403);
+    done(&["unblock", "A@example.org"]).await;
+    let said = done(&["roles", "a@example.org", "--role", "steward", "--role", "attendee"]).await;
+    assert_eq!(said, "User 1: a@example.org (attendee, steward).\n");
+    assert_eq!(login().await, (200, serde_json::json!(["attendee", "steward"])));
+    let said = done(&["set-password", "a@example.org"]).await;
+    assert!(said.contains("Password, shown this once: "), "{said}");
+    assert_eq!(login().await.0, 401);
+    let nobody = place.run(&["user", "block", "nobody@example.org"]).await;
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("there is no such account"), "{}", text(&nobody.stderr));
+}
+
+/// Goal: at a terminal a password is asked for, twice, and not shown. `script` gives the process a terminal.
+#[tokio::test]
+async fn at_a_terminal_the_password_is_asked_for() {
+    let place = Place::new();
+    let typed = async |answers: &str| {
+        place.type_into("user create --email a@example.org --role admin", answers).await
+    };
+    let said = typed("seven purple camels\nseven yellow camels\n").await;
+    assert!(said.contains("the two passwords are not the same"), "{said}");
+    let said = typed("short\n").await;
+    assert!(said.contains("10 characters"), "{said}");
+    let said = typed("seven purple camels\nseven purple camels\n").await;
+    assert!(said.contains("Made user 1") && !said.contains("shown this once"), "{said}");
+    assert!(!said.contains("camels"), "what is typed is not shown: {said}");
+    let said = typed("\n").await;
+    assert!(said.contains("exists"), "{said}");
+}
+
+#[tokio::test]
+async fn the_configuration_in_effect_is_shown() {
+    let place = Place::new().with("STORE__URL", "postgres://u:hunter2@db/x").with("HTTP__BACKLOG", "77");
+    std::fs::write(place.path("some.toml"), "[http]\nbacklog = 99\nheader_timeout_ms = 7000\n").unwrap();
+    let output = place.run(&["config", "show", "--config", "some.toml"]).await;
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for line in ["backlog = 77", "url = \"postgres://u:(hidden)@db/x\"", "[hub.limits]"] {
+        assert!(said.contains(line), "no {line} in {said}");
+    }
+    assert!(!said.contains("hunter2"));
+    let bad = Place::new().with("HTTP__BACKLOGG", "77").run(&["config", "show"]).await;
+    assert_eq!(bad.status.code(), Some(64));
+}

@@ -45,6 +45,15 @@ pub fn load<C: DeserializeOwned + Default>(
     environment: &Environment,
     faults: &mut Faults,
 ) -> C {
+    load_with_table(file, environment, faults).0
+}
+
+/// As [`load()`], with what was given, by file and environment, beside it.
+pub fn load_with_table<C: DeserializeOwned + Default>(
+    file: Option<&Path>,
+    environment: &Environment,
+    faults: &mut Faults,
+) -> (C, Table) {
     let mut table = file.map(|path| read(path, faults)).unwrap_or_default();
     for (path, text) in &environment.0 {
         if !insert(&mut table, path, parsed(text)) {
@@ -56,7 +65,7 @@ pub fn load<C: DeserializeOwned + Default>(
     }
     for _ in 0..FAULTS_MAX {
         let error = match serde_path_to_error::deserialize(Value::Table(table.clone())) {
-            Ok(config) => return config,
+            Ok(config) => return (config, table),
             Err(error) => error,
         };
         let path = path_of(&error);
@@ -78,7 +87,7 @@ pub fn load<C: DeserializeOwned + Default>(
             break;
         }
     }
-    C::default()
+    (C::default(), table)
 }
 
 fn read(path: &Path, faults: &mut Faults) -> Table {
