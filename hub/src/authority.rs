@@ -6,10 +6,12 @@ mod claims;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Claims, DeliveryId, Principal, ReceiptKey, Timestamp, Topic, UserId};
+use domain::{Claims, DeliveryId, Principal, ReceiptKey, Standing, Timestamp, Topic, UserId};
 use service::token::{ForeignVerifier, TokenError, TokenVerifier};
 
 use claims::{ConnectionClaims, SubscriptionClaims};
+
+use crate::revocations::Revocations;
 
 /// What tokens and codes are checked with.
 #[derive(Debug, Clone)]
@@ -24,6 +26,8 @@ pub(crate) struct Authority {
     /// Whether everybody may do everything and nothing expires.
     pub(crate) insecure: bool,
     pub(crate) receipt_key: ReceiptKey,
+    /// What has ended before its time.
+    pub(crate) revocations: Revocations,
 }
 
 /// Somebody whose token was verified.
@@ -84,11 +88,11 @@ pub(crate) struct Overrides {
 /// Why a token opens nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenRefused {
-    /// It was genuine once; its holder fetches another.
+    /// It was genuine once, or its holder has other rights now; they fetch another.
     Expired,
     /// It is good, but what it gives has ended already.
     Ended,
-    /// It is not genuine, not meant for us, or of nobody.
+    /// It is not genuine, not meant for us, of nobody, or of a session that has ended.
     Invalid,
 }
 
@@ -106,7 +110,7 @@ impl Authority {
     /// [`TokenRefused`].
     pub(crate) fn identify(&self, token: &str, now: Timestamp) -> Result<Identity, TokenRefused> {
         let mut identity = match self.tokens.verify(token, &self.issuer, &self.audience, now) {
-            Ok(claims) => own(claims)?,
+            Ok(claims) => self.own(claims)?,
             // no key of ours has anything to do with it
             Err(TokenError::Malformed | TokenError::UnknownKey) => self.identify_foreign(token, now)?,
             Err(error) => return Err(refused(error)),
@@ -115,6 +119,18 @@ impl Authority {
             identity.expires_at = None;
         }
         Ok(identity)
+    }
+
+    /// Somebody with a token of our own, unless what it says has ended.
+    fn own(&self, claims: Claims) -> Result<Identity, TokenRefused> {
+        let identity = own(claims)?;
+        let standing =
+            identity.principal.as_ref().map(|principal| self.revocations.standing(principal.bearer()));
+        match standing {
+            Some(Standing::Good) | None => Ok(identity),
+            Some(Standing::Renew) => Err(TokenRefused::Expired),
+            Some(Standing::Ended) => Err(TokenRefused::Invalid),
+        }
     }
 
     fn identify_foreign(&self, token: &str, now: Timestamp) -> Result<Identity, TokenRefused> {

@@ -4,6 +4,7 @@ mod classes;
 mod history;
 mod limits;
 mod pusher;
+mod revocations;
 mod tail;
 mod tokens;
 
@@ -15,6 +16,7 @@ pub use self::classes::{Class, Classes, Offer, Who};
 pub use self::history::History;
 pub use self::limits::Limits;
 pub use self::pusher::{App, Pusher, WebhookKind, Webhooks};
+pub use self::revocations::Revocations;
 pub use self::tail::Tail;
 pub use self::tokens::Tokens;
 use crate::origin::OriginPattern;
@@ -73,6 +75,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// What may be done with topics, and what is kept of them.
     pub classes: Classes,
+    /// Sessions that ended before their access tokens did.
+    pub revocations: Revocations,
 }
 
 impl Default for Config {
@@ -97,6 +101,7 @@ impl Default for Config {
             pusher: Pusher::default(),
             tokens: Tokens::default(),
             classes: Classes::default(),
+            revocations: Revocations::default(),
         }
     }
 }
@@ -129,6 +134,7 @@ impl Config {
         faults.section("pusher", |faults| self.pusher.check(faults));
         faults.section("tokens", |faults| self.tokens.check(faults));
         faults.section("classes", |faults| self.classes.check(faults));
+        faults.section("revocations", |faults| self.revocations.check(faults));
     }
 }
 

@@ -10,21 +10,25 @@ mod census;
 mod classes;
 mod config;
 mod confirm;
+mod control;
 mod front;
 mod history;
 mod metrics;
 mod origin;
 mod publication;
 mod publish;
+mod revocations;
 mod session;
 mod shard;
 mod socket;
 mod start;
 mod tail;
 mod topics;
+mod users;
 mod wire;
 
 pub use config::{
-    App, Class, Classes, Config, History, Limits, Offer, Pusher, Tail, Tokens, WebhookKind, Webhooks, Who,
+    App, Class, Classes, Config, History, Limits, Offer, Pusher, Revocations, Tail, Tokens, WebhookKind,
+    Webhooks, Who,
 };
 pub use start::{Deps, StartError, start};

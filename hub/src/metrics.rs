@@ -47,6 +47,10 @@ const HISTORY_BYTES: &str = "hub_history_bytes";
 const HISTORY_TOPICS: &str = "hub_history_topics";
 /// Subscriptions begun, by `result`: `recovered`, `unrecovered`, `ahead` (refused for now), `not_asked`.
 const RECOVERIES: &str = "hub_recoveries_total";
+/// Entries of the change log for the nodes, by `outcome`: `taken`, `unknown` (for another version).
+const CONTROLS: &str = "hub_controls_total";
+/// Revocations that are remembered.
+const REVOCATIONS: &str = "hub_revocations";
 /// Confirmations of deliveries, by `outcome`: `stored`, `failed`, `queue_full`.
 const CONFIRMATIONS: &str = "hub_confirmations_total";
 
@@ -120,6 +124,14 @@ label! {
         Stored = "stored",
         Failed = "failed",
         QueueFull = "queue_full",
+    }
+}
+
+label! {
+    /// What became of an entry for the nodes.
+    Control {
+        Taken = "taken",
+        Unknown = "unknown",
     }
 }
 
@@ -263,6 +275,17 @@ pub(crate) fn upgrade(outcome: Upgrade) {
     counter!(UPGRADES, "outcome" => Upgrade::ALL[outcome as usize].1).increment(1);
 }
 
+/// Counts an entry for the nodes.
+pub(crate) fn control(outcome: Control) {
+    counter!(CONTROLS, "outcome" => Control::ALL[outcome as usize].1).increment(1);
+}
+
+/// Says how many revocations are remembered.
+pub(crate) fn revocations(count: usize) {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    gauge!(REVOCATIONS).set(count as f64);
+}
+
 /// Counts confirmations.
 pub(crate) fn confirmed(outcome: Confirmed, count: u64) {
     counter!(CONFIRMATIONS, "outcome" => Confirmed::ALL[outcome as usize].1).increment(count);
@@ -296,9 +319,14 @@ pub(crate) fn describe() {
     describe_gauge!(HISTORY_BYTES, "Bytes kept in memory for recovery");
     describe_gauge!(HISTORY_TOPICS, "Topics remembered for recovery");
     describe_counter!(RECOVERIES, "Subscriptions begun, by result of the recovery");
+    describe_counter!(CONTROLS, "Entries of the change log for the nodes, by outcome");
+    describe_gauge!(REVOCATIONS, "Revocations that are remembered");
     describe_counter!(CONFIRMATIONS, "Confirmations of deliveries, by outcome");
     for (_, outcome) in Upgrade::ALL {
         counter!(UPGRADES, "outcome" => outcome).increment(0);
+    }
+    for (_, outcome) in Control::ALL {
+        counter!(CONTROLS, "outcome" => outcome).increment(0);
     }
     for (_, outcome) in Confirmed::ALL {
         counter!(CONFIRMATIONS, "outcome" => outcome).increment(0);

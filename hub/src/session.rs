@@ -13,8 +13,10 @@ mod refresh;
 mod rpc;
 mod subscribe;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use domain::{DeliveryId, DeliveryState, Timestamp, Topic, TopicError};
+use domain::{DeliveryId, DeliveryState, Revocation, Timestamp, Topic, TopicError};
 use protocol::centrifuge::command::{Command, Request};
 use protocol::centrifuge::reply::{Answer, Event, Push, Reply};
 use protocol::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
@@ -24,6 +26,7 @@ use uuid::Uuid;
 use crate::authority::{Authority, Identity};
 use crate::census::Census;
 use crate::config::Config;
+use crate::control;
 use crate::history::Histories;
 use crate::metrics::{CommandKind, ShardMetrics};
 use crate::publish::Submission;
@@ -360,6 +363,16 @@ impl Session {
             census.leave(&identity.user);
         }
         self.phase = Phase::Refused;
+    }
+
+    /// Whose connection it is; `None` for nobody in particular.
+    pub(crate) fn owner(&self) -> Option<Arc<str>> {
+        self.identity.as_ref().map(|identity| Arc::clone(&identity.user))
+    }
+
+    /// How the connection ends after a revocation of instant `at`; `None`: not at all.
+    pub(crate) fn ends(&self, at: Timestamp, revocation: &Revocation) -> Option<DisconnectCode> {
+        control::ends(self.identity.as_deref()?, at, revocation)
     }
 
     /// The index of the subscription to `topic`.

@@ -7,6 +7,7 @@
 
 mod closing;
 mod connection;
+mod control;
 mod fanout;
 mod input;
 mod outgoing;
@@ -37,6 +38,7 @@ use crate::authority::Authority;
 use crate::census::{Admission, Census};
 use crate::config::Config;
 use crate::confirm::Ticket;
+use crate::control::Control;
 use crate::history::Histories;
 use crate::metrics::{CloseReason, ShardMetrics};
 use crate::publication::Batch;
@@ -44,6 +46,7 @@ use crate::publish;
 use crate::session::{Out, Pings};
 use crate::socket::Handover;
 use crate::topics::{SubscriptionId, Topics};
+use crate::users::Users;
 use crate::wire::Wire;
 use closing::Drain;
 use connection::Connection;
@@ -72,6 +75,8 @@ pub(crate) enum Message {
     Probed { partition: Partition, state: PartitionState },
     /// A client's publication is in the change log, or is not.
     Published(publish::Receipt),
+    /// What every node has to do.
+    Control(Arc<Control>),
     /// A confirmation has become durable, or has not.
     Confirmed { ticket: Ticket, stored: bool },
 }
@@ -114,6 +119,8 @@ pub(crate) struct Shard {
     shared: Shared,
     connections: Slab<Connection>,
     topics: Topics,
+    /// Whose connections they are.
+    users: Users,
     /// Connections that can only be written to, by the name through which commands reach them.
     doors: HashMap<Uuid, Key>,
     metrics: ShardMetrics,
@@ -211,6 +218,7 @@ fn take(shard: &Rc<RefCell<Shard>>, message: Message) {
         Message::Void { partition, turn } => shard.void(partition, turn),
         Message::Probed { partition, state } => shard.probed(partition, &state),
         Message::Published(receipt) => shard.published(receipt),
+        Message::Control(control) => shard.control(&control),
         Message::Confirmed { ticket, stored } => shard.confirmed(ticket, stored),
     }
 }
@@ -222,6 +230,7 @@ impl Shard {
             shared,
             connections: Slab::new(),
             topics: Topics::default(),
+            users: Users::default(),
             doors: HashMap::new(),
             metrics: ShardMetrics::new(number),
             started: Instant::now(),

@@ -18,11 +18,13 @@ use crate::authority::Authority;
 use crate::census::Census;
 use crate::config::Config;
 use crate::confirm;
+use crate::control::Controls;
 use crate::front::{self, Door};
 use crate::history::Histories;
 use crate::metrics::{self, TailMetrics};
 use crate::origin::OriginPattern;
 use crate::publish;
+use crate::revocations::Revocations;
 use crate::shard::{self, Message, Shared};
 use crate::tail::{self, Prober, Tail};
 
@@ -76,6 +78,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     let (histories, ends) = tail::open(&deps.log, &config).await?;
     let limits = &config.limits;
     let census = Census::new(limits.connections_max, limits.connections_per_user_max);
+    let revocations = Revocations::new(&config.revocations);
     let (confirmations, tickets) = mpsc::channel(limits.confirmations_max as usize);
     let (submissions, submitted) = mpsc::channel(limits.submissions_max as usize);
     let (probes, questions) = mpsc::channel(PROBES_MAX);
@@ -89,6 +92,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
             personal_topic: config.tokens.personal_topic,
             insecure: config.tokens.insecure,
             receipt_key: deps.receipt_key.clone(),
+            revocations: revocations.clone(),
         }),
         census: census.clone(),
         histories: histories.clone(),
@@ -105,7 +109,8 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         .map_err(StartError::Shard)?;
     info!(shards = count, log.partitions = histories.partitions(), "the hub has {count} shards");
 
-    let warm = spawn_tail(&config, &deps, histories.clone(), (shards.clone(), ends), life);
+    let controls = Controls { revocations, clock: Arc::clone(&deps.clock), shards: shards.clone() };
+    let warm = spawn_tail(&config, &deps, (histories.clone(), controls), (shards.clone(), ends), life);
     let (log, answers) = (deps.log.clone(), shards.clone());
     life.spawn("hub.publish", async move {
         publish::run(log, submitted, answers).await;
@@ -149,20 +154,25 @@ fn shard_count(config: &Config) -> usize {
 fn spawn_tail(
     config: &Arc<Config>,
     deps: &Deps,
-    histories: Histories,
+    (histories, controls): (Histories, Controls),
     (shards, ends): (Vec<mpsc::Sender<Message>>, Vec<u64>),
     life: &Lifecycle,
 ) -> Arc<AtomicBool> {
     let warm = Arc::new(AtomicBool::new(false));
+    let partition = histories.partition_of(&domain::Topic::control());
+    let begins_at = histories.read(partition).applied;
+    let gap = (begins_at > 0 && begins_at < ends[usize::from(partition)]).then_some(partition);
     let (readiness, flag) = (life.readiness("hub.warm"), Arc::clone(&warm));
     let tail = Tail {
         log: deps.log.clone(),
         config: Arc::clone(config),
         histories,
+        controls,
         clock: Arc::clone(&deps.clock),
         shards,
         metrics: TailMetrics::new(),
         ends,
+        gap,
     };
     life.spawn("hub.tail", async move {
         let on_warm = move || {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Attributes, Clock};
+use domain::{Attributes, Clock, Topic, TopicKind};
 use protocol::centrifuge::minify;
 use rand::Rng as _;
 use service::Lifecycle;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::control::Controls;
 use crate::history::{Applied, Budget, Histories, Hole, PartitionHistory};
 use crate::metrics::TailMetrics;
 use crate::publication::{Batch, Item, Live};
@@ -30,11 +31,15 @@ pub(crate) struct Tail {
     pub(crate) log: ChangeLog,
     pub(crate) config: Arc<Config>,
     pub(crate) histories: Histories,
+    /// Takes what is for the nodes.
+    pub(crate) controls: Controls,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shards: Vec<mpsc::Sender<Message>>,
     pub(crate) metrics: TailMetrics,
     /// How far each partition has to be read before the hub is warm.
     pub(crate) ends: Vec<u64>,
+    /// The partition of the control topic, while entries are known to be missing before those that come next.
+    pub(crate) gap: Option<Partition>,
 }
 
 /// Empty histories that begin where the warm-up will start to read, and where the log ends now.
@@ -138,9 +143,16 @@ impl Tail {
     async fn apply(&mut self, entries: &[Entry]) {
         let Some(first) = entries.first() else { return };
         let partition = first.partition;
+        if self.gap == Some(partition) {
+            self.gap = None;
+            self.controls.begin_at(first.publication.at);
+        }
         let read_at = Instant::now();
         let (publications, hole) = self.remember(partition, entries);
         self.metrics.applied.increment(publications.len() as u64);
+        for entry in entries.iter().filter(|entry| is_reserved(entry)) {
+            self.controls.take(&entry.publication).await;
+        }
         if !publications.is_empty() {
             let batch = Arc::new(Batch { partition, publications, read_at });
             self.tell(|| Message::Batch(Arc::clone(&batch))).await;
@@ -161,6 +173,7 @@ impl Tail {
         let mut history = self.histories.write(partition);
         for (entry, item) in entries.iter().zip(items) {
             match history.apply(entry, item.clone(), now) {
+                Ok(Applied::Now { .. }) if is_reserved(entry) => {}
                 Ok(Applied::Now { turn, base }) => {
                     publications.push(Live::new(entry.publication.topic.clone(), turn, item, base));
                 }
@@ -176,7 +189,7 @@ impl Tail {
         let attributes = entry.publication.attributes.as_deref().and_then(Attributes::decode);
         let ephemeral = attributes.as_ref().is_some_and(|attributes| attributes.ephemeral);
         Item {
-            offset: if ephemeral { 0 } else { entry.offset },
+            offset: if ephemeral || is_reserved(entry) { 0 } else { entry.offset },
             data: self.line(entry),
             attributes: attributes.map(Arc::new),
         }
@@ -205,6 +218,9 @@ impl Tail {
     async fn lose(&mut self, partition: Partition, state: &PartitionState) {
         self.metrics.losses.increment(1);
         self.ends[usize::from(partition)] = state.last;
+        if partition == self.histories.partition_of(&Topic::control()) {
+            self.gap = Some(partition);
+        }
         let turn = self.histories.write(partition).restart(state);
         self.tell(|| Message::Void { partition, turn }).await;
     }
@@ -230,6 +246,11 @@ impl Tail {
             self.metrics.history_topics.set(topics as f64);
         }
     }
+}
+
+/// Whether an entry is for the nodes alone.
+fn is_reserved(entry: &Entry) -> bool {
+    entry.publication.topic.kind() == TopicKind::Reserved
 }
 
 /// Answers the shards' questions about how a partition's log stands, each question once for all who ask meanwhile,

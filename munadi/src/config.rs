@@ -114,6 +114,13 @@ impl Config {
         faults.section("live", |faults| self.live.check(faults));
         faults.section("api", |faults| self.api.check(faults));
         faults.section("workers", |faults| self.workers.check(faults));
+        if self.hub.revocations.keep_secs < self.api.sessions.access_secs {
+            let lives = self.api.sessions.access_secs;
+            let rule = format!(
+                "must be at least api.sessions.access_secs ({lives}), so that no revoked token outlives it"
+            );
+            faults.add("hub.revocations.keep_secs", rule);
+        }
         self.check_addresses(faults);
     }
 

@@ -168,7 +168,7 @@ async fn exchange(app: &App, presented: &str) -> Result<(Session, &'static str),
     if let Some(successor) = token.successor_hash {
         let successor = refresh_tokens::lock(&mut tx, &successor).await?;
         if successor.as_ref().is_none_or(|successor| successor.successor_hash.is_some()) {
-            end_session(app, &mut tx, None, token.family_id).await?;
+            end_session(app, &mut tx, None, &token).await?;
             tx.commit().await?;
             return Err(RefreshError::Reused);
         }
@@ -191,7 +191,7 @@ async fn exchange(app: &App, presented: &str) -> Result<(Session, &'static str),
 pub(crate) async fn sign_out(app: &App, presented: &str) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
     if let Some(token) = refresh_tokens::lock(&mut tx, &hash_of(presented)).await? {
-        end_session(app, &mut tx, Some(token.user_id), token.family_id).await?;
+        end_session(app, &mut tx, Some(token.user_id), &token).await?;
     }
     tx.commit().await
 }
@@ -211,13 +211,13 @@ async fn end_session(
     app: &App,
     tx: &mut Tx,
     actor: Option<UserId>,
-    family_id: Uuid,
+    token: &RefreshToken,
 ) -> Result<(), StoreError> {
     let now = app.clock.now();
-    if refresh_tokens::revoke_family(tx, family_id, now).await? == 0 {
+    if refresh_tokens::revoke_family(tx, token.family_id, now).await? == 0 {
         return Ok(());
     }
-    let revocation = Revocation::Session { session: family_id.to_string() };
+    let revocation = Revocation::Session { session: token.family_id.to_string(), user_id: token.user_id };
     accounts::tell(tx, &Author { actor, mutation: None }, now, revocation).await
 }
 

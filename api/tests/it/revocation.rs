@@ -78,7 +78,7 @@ async fn signing_out_tells_the_nodes_once(engine: Engine) {
     for _ in 0..2 {
         api.post("/api/v1/auth/logout", None, &body).await.data(200);
     }
-    assert_eq!(told(&api).await, [Revocation::Session { session: session_of(&session) }]);
+    assert_eq!(told(&api).await, [Revocation::Session { session: session_of(&session), user_id: user }]);
     let other = login(&api, "amina@example.com", PASSWORD).await.data(200).clone();
     api.post("/api/v1/auth/logout/all", other["access_token"].as_str(), &json!({})).await.data(200);
     assert_eq!(told(&api).await, user_revoked(user, RevocationReason::SignedOut, None));
@@ -87,12 +87,12 @@ async fn signing_out_tells_the_nodes_once(engine: Engine) {
 
 async fn a_copied_refresh_token_ends_the_session_on_every_node(engine: Engine) {
     let api = TestApi::start(engine).await;
-    let (_, first) = register(&api, "amina@example.com").await;
+    let (user, first) = register(&api, "amina@example.com").await;
     let second = refresh(&api, &first).await.data(200).clone();
     refresh(&api, &second).await.data(200);
     assert_eq!(told(&api).await, []);
     refresh(&api, &first).await.refused(401, "refresh_reused");
-    assert_eq!(told(&api).await, [Revocation::Session { session: session_of(&first) }]);
+    assert_eq!(told(&api).await, [Revocation::Session { session: session_of(&first), user_id: user }]);
 }
 
 async fn another_password_ends_every_other_session(engine: Engine) {

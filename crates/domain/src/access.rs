@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Permission, Role, Topic, TopicKind, UserId};
+use crate::{Bearer, Permission, Role, Topic, TopicKind, UserId};
 
 /// The claims of an access token: an EdDSA JWT of type `at+jwt` (RFC 9068), valid for minutes.
 ///
@@ -38,9 +38,16 @@ pub struct Principal {
     pub roles: Vec<Role>,
     /// Their session.
     pub session: String,
+    /// When their token was issued, seconds since 1970.
+    pub issued_at: i64,
 }
 
 impl Principal {
+    /// Whose token it was, as revocations see it.
+    pub fn bearer(&self) -> Bearer<'_> {
+        Bearer { user_id: self.user_id, session: &self.session, issued_at: self.issued_at }
+    }
+
     /// Whether one of the roles gives `permission`.
     pub fn may(&self, permission: Permission) -> bool {
         self.roles.iter().any(|role| role.may(permission))
@@ -51,7 +58,8 @@ impl Claims {
     /// The principal that the claims describe; `None` when `sub` is not a user id.
     pub fn principal(&self) -> Option<Principal> {
         let user_id = self.sub.parse().ok().filter(|UserId(id)| *id > 0)?;
-        Some(Principal { user_id, roles: self.roles.clone(), session: self.sid.clone() })
+        let (roles, session) = (self.roles.clone(), self.sid.clone());
+        Some(Principal { user_id, roles, session, issued_at: self.iat })
     }
 }
 
@@ -74,8 +82,13 @@ mod tests {
 
     #[test]
     fn topics_are_open_to_whom_they_concern() {
-        let attendee = Principal { user_id: UserId(4), roles: vec![Role::Attendee], session: String::new() };
-        let steward = Principal { user_id: UserId(5), roles: vec![Role::Steward], session: String::new() };
+        let principal = |id, role| Principal {
+            user_id: UserId(id),
+            roles: vec![role],
+            session: String::new(),
+            issued_at: 0,
+        };
+        let (attendee, steward) = (principal(4, Role::Attendee), principal(5, Role::Steward));
         let may = |who, topic: &str| may_subscribe(who, &Topic::new(topic).unwrap());
         assert!(may(None, "festival") && may(None, "venue:1") && may(None, "event:9"));
         assert!(!may(None, "user:4") && may(Some(&attendee), "user:4") && !may(Some(&steward), "user:4"));

@@ -16,6 +16,8 @@ pub enum Revocation {
     Session {
         /// Its id, the `sid` of its access tokens.
         session: String,
+        /// Whose it is.
+        user_id: UserId,
     },
     /// Every session of a user that began before.
     #[serde(rename = "user.revoked")]
@@ -75,14 +77,23 @@ impl Revocation {
         }
     }
 
+    /// Whose sessions are concerned.
+    pub fn user_id(&self) -> UserId {
+        match self {
+            Self::Session { user_id, .. } | Self::User { user_id, .. } => *user_id,
+        }
+    }
+
     /// Where a token stands after this revocation of instant `at`.
     ///
     /// Tokens name the second in which they were issued. One of the very second of the revocation may have been issued
     /// before or after it, so its bearer is asked for another: the API does not give one to whom it has signed out.
     pub fn standing(&self, at: Timestamp, bearer: Bearer<'_>) -> Standing {
         let (user_id, reason, except) = match self {
-            Self::Session { session } if session == bearer.session => return Standing::Ended,
-            Self::Session { .. } => return Standing::Good,
+            Self::Session { session, user_id } => {
+                let ended = session == bearer.session && *user_id == bearer.user_id;
+                return if ended { Standing::Ended } else { Standing::Good };
+            }
             Self::User { user_id, reason, except } => (user_id, reason, except),
         };
         let concerned = *user_id == bearer.user_id && except.as_deref() != Some(bearer.session);
@@ -111,7 +122,7 @@ mod tests {
             let issued_at = at.as_second() + ahead;
             revocation.standing(at, Bearer { user_id: UserId(4), session, issued_at })
         };
-        let session = Revocation::Session { session: "a".to_owned() };
+        let session = Revocation::Session { session: "a".to_owned(), user_id: UserId(4) };
         assert_eq!(standing(&session, "a", 5), Standing::Ended, "a session does not begin again");
         assert_eq!(standing(&session, "b", -5), Standing::Good);
         for reason in [RevocationReason::SignedOut, RevocationReason::Password, RevocationReason::Blocked] {
@@ -130,8 +141,9 @@ mod tests {
     fn the_form_is_the_one_that_nodes_agree_on() {
         let text = serde_json::to_value(user(RevocationReason::SignedOut, None)).unwrap();
         assert_eq!(text, serde_json::json!({"type": "user.revoked", "user_id": 4, "reason": "signed_out"}));
-        let text = r#"{"type":"session.revoked","id":"x","at":"2026-07-15T12:00:00Z","session":"a"}"#;
+        let text =
+            r#"{"type":"session.revoked","id":"x","at":"2026-07-15T12:00:00Z","session":"a","user_id":4}"#;
         let read: Revocation = serde_json::from_str(text).unwrap();
-        assert_eq!(read, Revocation::Session { session: "a".to_owned() });
+        assert_eq!(read, Revocation::Session { session: "a".to_owned(), user_id: UserId(4) });
     }
 }

@@ -37,6 +37,7 @@ fn authority(signer: &TokenSigner) -> Authority {
         personal_topic: false,
         insecure: false,
         receipt_key: ReceiptKey::new([1; 32]),
+        revocations: crate::revocations::Revocations::new(&crate::config::Revocations::default()),
     }
 }
 

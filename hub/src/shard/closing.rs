@@ -63,6 +63,9 @@ impl Shard {
     /// Ends the session of a connection.
     fn part(&mut self, key: Key, reason: CloseReason) {
         let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
+        if let Some(user) = connection.session.owner() {
+            self.users.leave(&user, key.index);
+        }
         connection.session.leave(&mut self.topics, &self.shared.census);
         if let Some(door) = connection.door {
             self.doors.remove(&door);
@@ -77,6 +80,9 @@ impl Shard {
             return;
         }
         let mut connection = self.connections.remove(key.index as usize);
+        if let Some(user) = connection.session.owner() {
+            self.users.leave(&user, key.index);
+        }
         connection.session.leave(&mut self.topics, &self.shared.census);
         connection.wake(); // its task finds nothing and ends
     }

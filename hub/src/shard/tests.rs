@@ -28,6 +28,7 @@ use crate::census::Census;
 use crate::confirm::Ticket;
 use crate::history::{Applied, Budget, Histories, PartitionHistory};
 use crate::publication::{Batch, Item, Live};
+use crate::revocations::Revocations;
 use crate::session::Pings;
 use crate::socket::Handover;
 use crate::wire::Wire;
@@ -71,6 +72,7 @@ impl Stand {
         let (submissions, _submitted) = mpsc::channel(1);
         let (asked, probes) = mpsc::channel(4);
         let census = Census::new(100, 100);
+        let revocations = Revocations::new(&config.revocations);
         let shared = Shared {
             config: Arc::new(config),
             authority: Arc::new(Authority {
@@ -81,6 +83,7 @@ impl Stand {
                 personal_topic: false,
                 insecure: false,
                 receipt_key: receipts.clone(),
+                revocations: revocations.clone(),
             }),
             census: census.clone(),
             histories: histories.clone(),

@@ -83,15 +83,19 @@ impl Shard {
             return;
         }
         if connection.deadlines.ping_ms == NEVER {
-            connection.deadlines.connect_ms = NEVER;
             connection.deadlines.ping_ms = now_ms + half_ms + jitter_ms;
         }
+        let has_come = std::mem::replace(&mut connection.deadlines.connect_ms, NEVER) != NEVER;
+        let user = connection.session.owner().filter(|_| has_come);
         let expires_at = connection.session.expires_at();
         if connection.watched_expiry != expires_at {
             connection.watched_expiry = expires_at;
             if let Some(expires_at) = expires_at {
                 self.expiries.push(Reverse((expires_at, key)));
             }
+        }
+        if let Some(user) = user {
+            self.users.enter(&user, key.index);
         }
         self.arm(key);
     }

@@ -95,6 +95,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.replies.pop_front().unwrap()
     }
 
+    /// The next reply, or how the connection ended.
+    pub(crate) async fn reply_or_end(&mut self) -> Result<Value, (u16, String)> {
+        while self.replies.is_empty() {
+            if !self.hear().await {
+                return Err(self.closed().await);
+            }
+        }
+        Ok(self.reply().await)
+    }
+
     /// The next push.
     pub(crate) async fn push(&mut self) -> Value {
         while self.pushes.is_empty() {

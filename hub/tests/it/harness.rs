@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    ChangeId, Claims, Clock, Lane, ManualClock, PublicationId, ReceiptKey, Role, Timestamp, Topic, UserId,
+    Change, ChangeId, ChangeKind, Claims, Clock, Lane, ManualClock, PublicationId, ReceiptKey, Revocation,
+    Role, Timestamp, Topic, UserId,
 };
 use hub::{Config, Deps};
 use serde_json::Value;
@@ -14,6 +15,7 @@ use service::Lifecycle;
 use service::token::TokenSigner;
 use streams::{ChangeLog, NewPublication, WorkQueue};
 use tempfile::TempDir;
+use testkit::redis::TestRedis;
 use tokio::net::TcpListener;
 
 use crate::client::Client;
@@ -27,6 +29,7 @@ pub(crate) const AUDIENCE: &str = "munadi";
 /// What a test's hub stands on; it outlives the hub, so that another may follow.
 pub(crate) struct Ground {
     _dir: TempDir,
+    redis: Option<Arc<TestRedis>>,
     pub(crate) log: ChangeLog,
     pub(crate) queue: WorkQueue,
     pub(crate) clock: Arc<ManualClock>,
@@ -42,15 +45,38 @@ pub(crate) struct TestHub {
 
 impl Ground {
     pub(crate) async fn new() -> Arc<Self> {
+        Self::over(None).await
+    }
+
+    /// Over a Redis, for several nodes: see [`Ground::twin`].
+    pub(crate) async fn on_redis() -> Arc<Self> {
+        Self::over(Some(Arc::new(testkit::redis::server().await))).await
+    }
+
+    /// Another machine of the same installation: the same Redis, keys and clock over connections of its own.
+    pub(crate) async fn twin(&self) -> Arc<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let redis = self.redis.clone();
+        let (log, queue) = open(&dir, redis.as_deref(), &self.clock).await;
+        let (clock, signer, receipts) = (Arc::clone(&self.clock), self.signer.clone(), self.receipts.clone());
+        Arc::new(Self { _dir: dir, redis, log, queue, clock, signer, receipts })
+    }
+
+    async fn over(redis: Option<Arc<TestRedis>>) -> Arc<Self> {
         let dir = tempfile::tempdir().unwrap();
         let start: Timestamp = "2026-07-15T20:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
-        let mut config = streams::Config { partitions: 4, ..streams::Config::default() };
-        config.embedded.fsync = streams::Fsync::Never;
-        let (log, queue) =
-            streams::open(&config, dir.path(), Arc::clone(&clock) as Arc<dyn Clock>).await.unwrap();
+        let (log, queue) = open(&dir, redis.as_deref(), &clock).await;
         let signer = TokenSigner::from_pem(&TokenSigner::generate_pem()).unwrap();
-        Arc::new(Self { _dir: dir, log, queue, clock, signer, receipts: ReceiptKey::new([7; 32]) })
+        Arc::new(Self { _dir: dir, redis, log, queue, clock, signer, receipts: ReceiptKey::new([7; 32]) })
+    }
+
+    /// Tells every node, as the relay does.
+    pub(crate) async fn revoke(&self, revocation: Revocation) {
+        let id = ChangeId::at(self.clock.now(), rand::random());
+        let kind = ChangeKind::Revocation { revocation };
+        let change = Change { id, at: self.clock.now(), actor: None, mutation: None, kind };
+        self.publish(Topic::control().as_str(), change.message()).await;
     }
 
     /// Appends `data` to `topic`; gives the offset.
@@ -100,6 +126,16 @@ impl Ground {
     pub(crate) fn token(&self, user: i64) -> String {
         self.sign(&self.claims(user, 600))
     }
+}
+
+async fn open(dir: &TempDir, redis: Option<&TestRedis>, clock: &Arc<ManualClock>) -> (ChangeLog, WorkQueue) {
+    let mut config = streams::Config { partitions: 4, ..streams::Config::default() };
+    config.embedded.fsync = streams::Fsync::Never;
+    if let Some(redis) = redis {
+        config.url.clone_from(&redis.url);
+        config.key_prefix.clone_from(&redis.key_prefix);
+    }
+    streams::open(&config, dir.path(), Arc::clone(clock) as Arc<dyn Clock>).await.unwrap()
 }
 
 impl TestHub {

@@ -1,4 +1,4 @@
-//! The real hub on port 0 over the embedded change log, with a WebSocket client that nobody here wrote.
+//! The real hub on port 0 over the embedded change log or Redis, with a WebSocket client that nobody here wrote.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,4 +11,5 @@ mod limits;
 mod measure;
 mod publish;
 mod recovery;
+mod revocation;
 mod tokens;

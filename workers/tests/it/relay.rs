@@ -112,7 +112,7 @@ async fn a_commit_is_in_the_log_within_ten_milliseconds(mut rig: Rig) {
 async fn a_revocation_reaches_the_control_topic_and_no_planner(mut rig: Rig) {
     rig.start().await;
     let revocations = [
-        Revocation::Session { session: "a".to_owned() },
+        Revocation::Session { session: "a".to_owned(), user_id: UserId(1) },
         Revocation::User { user_id: UserId(1), reason: RevocationReason::Blocked, except: None },
     ];
     for revocation in revocations {

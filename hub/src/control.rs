@@ -1,0 +1,112 @@
+//! What the nodes of an installation tell each other through reserved topics of the change log.
+//!
+//! Every node tails every partition, so each hears everything, in log order; nothing of it goes to a history or to a
+//! subscriber. An entry is one JSON object with a `type`; what this version does not know is left to newer ones.
+
+use std::sync::Arc;
+
+use domain::{Clock, Revocation, Standing, Timestamp, Topic};
+use protocol::codes::DisconnectCode;
+use serde::Deserialize;
+use streams::Publication;
+use tokio::sync::mpsc;
+use tracing::{debug, warn};
+
+use crate::authority::Identity;
+use crate::metrics;
+use crate::revocations::Revocations;
+use crate::shard::Message;
+
+/// Something for every node to do.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Sessions have ended, or need another token.
+    Revoked { at: Timestamp, revocation: Revocation },
+}
+
+/// Takes the entries of reserved topics in.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    pub(crate) revocations: Revocations,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shards: Vec<mpsc::Sender<Message>>,
+}
+
+/// When it was said, beside what was said.
+#[derive(Deserialize)]
+struct Revoked {
+    at: Timestamp,
+    #[serde(flatten)]
+    revocation: Revocation,
+}
+
+impl Controls {
+    /// Takes one entry: remembers what has to be remembered, and tells the shards. A full inbox is waited for: shards
+    /// never wait for the tail.
+    pub(crate) async fn take(&self, entry: &Publication) {
+        let Some(control) = read(&entry.topic, &entry.data) else {
+            debug!(topic.id = %entry.topic, "a control entry is not for this version");
+            return metrics::control(metrics::Control::Unknown);
+        };
+        match &control {
+            Control::Revoked { at, revocation } => {
+                let kept = self.revocations.note(*at, revocation, self.clock.now());
+                metrics::revocations(kept);
+            }
+        }
+        metrics::control(metrics::Control::Taken);
+        let control = Arc::new(control);
+        for shard in &self.shards {
+            // a shard that has ended has nobody left to tell
+            let _ = shard.send(Message::Control(Arc::clone(&control))).await;
+        }
+    }
+
+    /// What the log says begins at this instant: of earlier revocations nothing is known.
+    pub(crate) fn begin_at(&self, at: Timestamp) {
+        if self.revocations.know_nothing_before(at, self.clock.now()) {
+            warn!("the log does not say what was revoked before {at}: older tokens have to be renewed");
+        }
+    }
+}
+
+fn read(topic: &Topic, data: &[u8]) -> Option<Control> {
+    if *topic != Topic::control() {
+        return None;
+    }
+    let Revoked { at, revocation } = serde_json::from_slice(data).ok()?;
+    Some(Control::Revoked { at, revocation })
+}
+
+/// How a connection of `identity` ends after a revocation of instant `at`; `None`: not at all.
+pub(crate) fn ends(identity: &Identity, at: Timestamp, revocation: &Revocation) -> Option<DisconnectCode> {
+    match revocation.standing(at, identity.principal.as_ref()?.bearer()) {
+        Standing::Good => None,
+        // it comes back with the token that it has, is told to renew it, and has the new rights
+        Standing::Renew => Some(DisconnectCode::ForceReconnect),
+        Standing::Ended => Some(DisconnectCode::ForceNoReconnect),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_is_read() {
+        let read = |topic: &str, data: &str| read(&Topic::new(topic).unwrap(), data.as_bytes());
+        let revoked =
+            r#"{"type":"user.revoked","id":"x","at":"2026-07-15T12:00:00Z","user_id":4,"reason":"roles"}"#;
+        assert!(matches!(read("$control", revoked), Some(Control::Revoked { .. })));
+        assert!(read("$elsewhere", revoked).is_none());
+        for unknown in [
+            r#"{"type":"moon.landing","at":"2026-07-15T12:00:00Z"}"#,
+            "{}",
+            "7",
+            "",
+            r#"{"type":"user.revoked"}"#,
+        ] {
+            assert!(read("$control", unknown).is_none(), "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Whose connections a shard has: asked when something concerns a person and not a topic.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::topics::ConnectionIndex;
+
+/// The connections of each user in one shard. Of nobody in particular (the empty name) nothing is kept: there may be any
+/// number of them.
+#[derive(Debug, Default)]
+pub(crate) struct Users(HashMap<Arc<str>, Vec<ConnectionIndex>>);
+
+impl Users {
+    /// A connection has become `user`'s.
+    pub(crate) fn enter(&mut self, user: &Arc<str>, connection: ConnectionIndex) {
+        match self.0.get_mut(user) {
+            Some(connections) => connections.push(connection),
+            None if user.is_empty() => {}
+            None => drop(self.0.insert(Arc::clone(user), vec![connection])),
+        }
+    }
+
+    /// It is so no longer.
+    pub(crate) fn leave(&mut self, user: &str, connection: ConnectionIndex) {
+        let Some(connections) = self.0.get_mut(user) else { return };
+        if let Some(at) = connections.iter().position(|one| *one == connection) {
+            connections.swap_remove(at);
+        }
+        if connections.is_empty() {
+            self.0.remove(user);
+        }
+    }
+
+    /// The connections of `user`.
+    pub(crate) fn of(&self, user: &str) -> &[ConnectionIndex] {
+        self.0.get(user).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_user_has_their_own_connections() {
+        let mut users = Users::default();
+        let (amina, omar): (Arc<str>, Arc<str>) = ("4".into(), "5".into());
+        for (user, connection) in [(&amina, 1), (&omar, 2), (&amina, 3)] {
+            users.enter(user, connection);
+        }
+        users.leave("4", 1);
+        users.leave("4", 9);
+        users.enter(&"".into(), 7);
+        assert_eq!((users.of("4"), users.of("5"), users.of("6")), (&[3][..], &[2][..], &[][..]));
+        users.leave("4", 3);
+        assert!(users.of("4").is_empty() && users.0.len() == 1);
+    }
+}
