@@ -28,9 +28,11 @@ const ENCODED: &str = "hub_publications_encoded_total";
 const APPLIED: &str = "hub_log_entries_total";
 /// Entries of the change log whose payload was not JSON.
 const DAMAGED: &str = "hub_log_entries_damaged_total";
-/// Publications for sockets, by `outcome`: `sent` at once, `queued` for a full socket, `queue_full` (the socket was
-/// closed as slow), `closed` (the socket failed).
+/// Publications for sockets, by `outcome`: `sent` at once, `queued` for a full socket, `shed` (dropped with its
+/// subscription), `queue_full` (the socket was closed as slow), `closed` (the socket failed).
 const DELIVERIES: &str = "hub_deliveries_total";
+/// Subscriptions that were ended because their connection reads too slowly.
+const SHEDS: &str = "hub_sheds_total";
 /// Bytes written to sockets.
 const WRITTEN: &str = "hub_written_bytes_total";
 /// From the read of a publication until every subscriber of a shard has it written or queued, in seconds.
@@ -104,6 +106,7 @@ label! {
         Sent = "sent",
         Queued = "queued",
         QueueFull = "queue_full",
+        Shed = "shed",
         Closed = "closed",
     }
 }
@@ -176,6 +179,7 @@ pub(crate) struct ShardMetrics {
     pub(crate) connections: Gauge,
     pub(crate) subscriptions: Gauge,
     pub(crate) written: Counter,
+    pub(crate) sheds: Counter,
     pub(crate) fan_out: Histogram,
     commands: Vec<Counter>,
     refusals: Vec<Counter>,
@@ -194,6 +198,7 @@ impl ShardMetrics {
             connections: gauge!(CONNECTIONS, "shard" => shard.clone()),
             subscriptions: gauge!(SUBSCRIPTIONS, "shard" => shard),
             written: counter!(WRITTEN),
+            sheds: counter!(SHEDS),
             fan_out: histogram!(FAN_OUT),
             commands: CommandKind::ALL.map(|(_, kind)| counter!(COMMANDS, "kind" => kind)).into(),
             refusals: ErrorCode::ALL.map(|one| counter!(REFUSALS, "code" => one.code().to_string())).into(),
@@ -308,6 +313,7 @@ pub(crate) fn describe() {
     describe_counter!(APPLIED, "Entries of the change log that were applied");
     describe_counter!(DAMAGED, "Entries of the change log whose payload was not JSON");
     describe_counter!(DELIVERIES, "Publications for sockets, by outcome");
+    describe_counter!(SHEDS, "Subscriptions ended for now, because their connection reads too slowly");
     describe_counter!(WRITTEN, "Bytes written to sockets");
     describe_histogram!(
         FAN_OUT,

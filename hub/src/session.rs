@@ -11,6 +11,7 @@ mod pace;
 mod publish;
 mod refresh;
 mod rpc;
+mod shedding;
 mod subscribe;
 
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     pace: Pace,
     pings: Pings,
     ping_unanswered: bool,
+    /// Whether the client does not subscribe again when told to.
+    stays_unsubscribed: bool,
 }
 
 /// How far the conversation has come.
@@ -227,6 +230,7 @@ impl Session {
             pace: Pace::new(&config.limits, uptime_ms),
             pings,
             ping_unanswered: false,
+            stays_unsubscribed: false,
         }
     }
 
@@ -336,13 +340,12 @@ impl Session {
         topics: &mut Topics,
         out: &mut Out,
     ) -> Result<(), DisconnectCode> {
-        let found = self.subscriptions.iter().position(|one| one.id == subscription);
-        let Some(at) = found.filter(|_| topics.is_void(subscription)) else { return Ok(()) };
-        if self.subscriptions[at].server_side {
-            return Err(DisconnectCode::InsufficientState);
+        let known = self.subscriptions.iter().any(|one| one.id == subscription);
+        if known && topics.is_void(subscription) {
+            self.end_for_now(subscription, topics, out)
+        } else {
+            Ok(())
         }
-        self.say_unsubscribed(at, UnsubscribeCode::InsufficientState, topics, out);
-        Ok(())
     }
 
     fn say_unsubscribed(&mut self, at: usize, code: UnsubscribeCode, topics: &mut Topics, out: &mut Out) {

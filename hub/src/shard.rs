@@ -11,6 +11,7 @@ mod control;
 mod fanout;
 mod input;
 mod outgoing;
+mod shedding;
 mod timers;
 mod wheel;
 

@@ -19,9 +19,14 @@ pub struct Limits {
     /// Bytes of one message of a client; a longer one closes with 1009, which three SDKs take as final. 1,024 to
     /// 16,777,216. Too low: fat tokens are locked out. Too high: memory.
     pub message_bytes_max: u32,
-    /// Bytes waiting for one connection before it is closed as slow (3008). 4,096 to 67,108,864. Too low: phones on
+    /// Bytes of publications waiting for one connection before its least important topics are ended (2500, so that the
+    /// client subscribes again and recovers), and itself as slow (3008) where that is not enough. 4,096 to 67,108,864. Too low: phones on
     /// weak networks are cut off. Too high: slow readers fill the memory.
     pub queue_bytes_max: u32,
+    /// Bytes of answers waiting for one connection before it is closed as slow (3008); what one recovery or page of
+    /// history may have is half of it. 524,288 to 67,108,864. Too low: what was missed cannot be recovered. Too high:
+    /// memory.
+    pub answer_bytes_max: u32,
     /// Commands per second that a connection may send for long; more are refused with error 111. 1 to 100,000. Too low:
     /// rich pages stutter. Too high: one client can keep a shard busy.
     pub commands_per_second: u32,
@@ -53,6 +58,7 @@ impl Default for Limits {
             topics_per_connection_max: 128,
             message_bytes_max: 262_144,
             queue_bytes_max: 1_048_576,
+            answer_bytes_max: 4_194_304,
             commands_per_second: 100,
             commands_burst: 500,
             refusals_max: 200,
@@ -65,12 +71,18 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Bytes of publications that one answer may have.
+    pub(crate) fn page_bytes_max(&self) -> usize {
+        self.answer_bytes_max as usize / 2
+    }
+
     pub(super) fn check(&self, faults: &mut Faults) {
         faults.range("connections_max", self.connections_max, 1..=10_000_000);
         faults.range("connections_per_user_max", self.connections_per_user_max, 1..=100_000);
         faults.range("topics_per_connection_max", self.topics_per_connection_max, 1..=10_000);
         faults.range("message_bytes_max", self.message_bytes_max, 1_024..=16_777_216);
         faults.range("queue_bytes_max", self.queue_bytes_max, 4_096..=67_108_864);
+        faults.range("answer_bytes_max", self.answer_bytes_max, 524_288..=67_108_864);
         faults.range("commands_per_second", self.commands_per_second, 1..=100_000);
         faults.range("commands_burst", self.commands_burst, 1..=100_000);
         faults.range("refusals_max", self.refusals_max, 1..=100_000);

@@ -11,6 +11,7 @@ use protocol::codes::{DisconnectCode, ErrorCode};
 use tracing::debug;
 
 use super::access::{identify, ttl};
+use super::shedding::stays_unsubscribed;
 use super::subscribe::{Plan, plan};
 use super::{Extra, Fault, Out, Phase, Pings, Session, Subscription, VERSION, World};
 use crate::authority::Grant;
@@ -61,6 +62,7 @@ impl Session {
             subscriptions = plans.len(),
             "a client has connected"
         );
+        self.stays_unsubscribed = stays_unsubscribed(&request.name, &request.version);
         self.phase = Phase::Connected;
         for (grant, plan) in grants.iter().zip(&plans) {
             let place = (world.connection, plan.from);

@@ -33,7 +33,8 @@ impl Session {
                 world.config.limits.recovery_publications_max.min(class.history_size) as usize;
             let limit = usize::try_from(request.limit).unwrap_or(publications_max).min(publications_max);
             let wish = Wish { since: since.map(|since| since.offset), limit, reverse: request.reverse };
-            let page = if limit == 0 { Page::new() } else { history.page(&topic, wish, world.now) };
+            let mut page = if limit == 0 { Page::new() } else { history.page(&topic, wish, world.now) };
+            cut(&mut page, world.config.limits.page_bytes_max());
             (page, history.epoch.clone(), history.applied)
         };
         let result =
@@ -41,4 +42,15 @@ impl Session {
         out.answer(id, Answer::History(result));
         Ok(())
     }
+}
+
+/// Keeps as much as one answer may have, at least one; the client asks for the rest from there on.
+fn cut(page: &mut Page, bytes_max: usize) {
+    let mut bytes = 0;
+    let fitting = page.iter().take_while(|item| {
+        bytes += item.data.len();
+        bytes <= bytes_max
+    });
+    let fitting = fitting.count();
+    page.truncate(fitting.max(1));
 }

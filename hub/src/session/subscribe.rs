@@ -16,7 +16,7 @@ use crate::classes::Rights;
 use crate::config::{Class, Who};
 use crate::history::{Page, PartitionHistory, Recovery};
 use crate::metrics::RecoveryOutcome;
-use crate::publication::publications;
+use crate::publication::{Item, publications};
 use crate::topics::{self, Terms};
 
 /// How a subscription will begin.
@@ -214,6 +214,11 @@ pub(super) fn plan(
     })
 }
 
+/// Bytes of the payloads.
+fn bytes(page: &[Item]) -> usize {
+    page.iter().map(|item| item.data.len()).sum()
+}
+
 /// What the client has missed.
 fn recover(
     topic: &Topic,
@@ -230,6 +235,9 @@ fn recover(
         history.recover(topic, position, publications_max, world.now)
     };
     match recovery {
+        Recovery::Recovered(page) if bytes(&page) > world.config.limits.page_bytes_max() => {
+            Ok((RecoveryOutcome::Unrecovered, Page::new()))
+        }
         Recovery::Recovered(page) => Ok((RecoveryOutcome::Recovered, page)),
         Recovery::Unrecovered => Ok((RecoveryOutcome::Unrecovered, Page::new())),
         Recovery::Ahead => match world.patience {

@@ -46,7 +46,7 @@ impl Shard {
         if reason == CloseReason::Disconnect(DisconnectCode::Slow) {
             connection.outgoing.cut(connection.wire);
         }
-        connection.outgoing.push(connection.wire.farewell(code, text), 0);
+        connection.outgoing.push(connection.wire.farewell(code, text));
         self.part(key, reason);
         self.mark(key);
         self.arm(key);

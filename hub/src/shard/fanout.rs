@@ -67,18 +67,23 @@ impl Shard {
             let connection = &mut self.connections[member.connection as usize];
             if member.terms.is_none() && member.from < first.turn {
                 for chunk in joined.of(connection.wire, lives) {
-                    connection.outgoing.push(chunk.bytes.clone(), chunk.publications);
+                    connection.outgoing.push_for(
+                        member.subscription,
+                        chunk.bytes.clone(),
+                        chunk.publications,
+                    );
                 }
             } else {
                 for live in lives.iter().filter(|live| live.turn > member.from) {
                     let form = member.terms.as_mut().map_or(Some(Form::Plain), |terms| terms.form_of(live));
                     if let Some(form) = form {
-                        connection.outgoing.push(live.frame(connection.wire, form).clone(), 1);
+                        let frame = live.frame(connection.wire, form).clone();
+                        connection.outgoing.push_for(member.subscription, frame, 1);
                     }
                 }
             }
             let key = Key { index: member.connection, generation: connection.generation };
-            if connection.outgoing.bytes() > queue_bytes_max {
+            if connection.outgoing.publication_bytes() > queue_bytes_max {
                 slow.push(key);
             }
             if !std::mem::replace(&mut connection.dirty, true) {
@@ -87,17 +92,6 @@ impl Shard {
         }
         for key in slow {
             self.relieve(key, queue_bytes_max);
-        }
-    }
-
-    /// Writes to a connection whose queue is over its limit; closes it as slow when that does not help.
-    pub(super) fn relieve(&mut self, key: Key, queue_bytes_max: usize) {
-        self.write(key);
-        let Some(connection) = self.get(key) else { return };
-        if connection.is_open() && connection.outgoing.bytes() > queue_bytes_max {
-            let dropped = connection.outgoing.take_fresh();
-            self.metrics.deliveries(Delivery::QueueFull, u64::from(dropped.max(1)));
-            self.close(key, DisconnectCode::Slow.into());
         }
     }
 

@@ -240,10 +240,9 @@ impl Shard {
             Heard::Nothing => {}
             Heard::Commands(flow) => self.settle(key, flow, None),
             Heard::Ping(pong) => {
-                connection.outgoing.push(pong.into(), 0);
+                connection.outgoing.push(pong.into());
                 self.mark(key);
-                let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
-                self.limit_answers(key, queue_bytes_max);
+                self.limit_answers(key);
             }
             Heard::NativePong => connection.session.native_pong(),
             Heard::End(reason) => {
@@ -314,17 +313,9 @@ impl Shard {
         self.out.messages.clear();
         self.out.messages.shrink_to(READ_BYTES);
         let Some(connection) = self.get(key) else { return };
-        connection.outgoing.push(chunk, 0);
+        connection.outgoing.push(chunk);
         self.mark(key);
-        let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
-        self.limit_answers(key, queue_bytes_max);
-    }
-
-    /// A client that asks without reading the answers is slow too.
-    fn limit_answers(&mut self, key: Key, queue_bytes_max: usize) {
-        if self.get(key).is_some_and(|connection| connection.outgoing.bytes() > queue_bytes_max) {
-            self.relieve(key, queue_bytes_max);
-        }
+        self.limit_answers(key);
     }
 
     /// Goes on with a held command.

@@ -1,23 +1,40 @@
 //! What waits to be written to one socket. Empty it holds no memory; one chunk is held without a queue.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice};
 
-use crate::socket::Socket;
-use crate::wire::Wire;
 use bytes::Bytes;
+
+use crate::socket::Socket;
+use crate::topics::SubscriptionId;
+use crate::wire::Wire;
 
 /// Chunks that one write takes together.
 const SLICES_MAX: usize = 32;
+/// The owner of what belongs to no subscription.
+const NOBODY: SubscriptionId = SubscriptionId::MAX;
+
+/// What is written together.
+#[derive(Debug)]
+struct Chunk {
+    bytes: Bytes,
+    /// The subscription that it belongs to.
+    owner: SubscriptionId,
+    publications: u32,
+}
 
 /// What waits for one socket: chunks of whole frames, the first perhaps written in part.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     first: Bytes,
+    /// The subscription that `first` belongs to.
+    first_owner: SubscriptionId,
     /// Bytes of `first` that are written.
     written: usize,
-    rest: VecDeque<Bytes>,
+    rest: VecDeque<Chunk>,
     bytes: usize,
+    /// Those of them that belong to no subscription.
+    answer_bytes: usize,
     /// Publications that were added since the last write.
     fresh: u32,
 }
@@ -34,20 +51,57 @@ pub(crate) struct Progress {
 }
 
 impl Outgoing {
-    /// Adds a chunk of whole frames that carries `publications`.
-    pub(crate) fn push(&mut self, chunk: Bytes, publications: u32) {
-        self.bytes += chunk.len();
+    /// Adds a chunk of whole frames that belongs to no subscription.
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        self.push_for(NOBODY, chunk, 0);
+    }
+
+    /// Adds a chunk of whole frames that carries `publications` to the subscription `owner`.
+    pub(crate) fn push_for(&mut self, owner: SubscriptionId, bytes: Bytes, publications: u32) {
+        self.bytes += bytes.len();
         self.fresh += publications;
+        if owner == NOBODY {
+            self.answer_bytes += bytes.len();
+        }
         if self.first.is_empty() {
-            self.first = chunk;
+            self.first_owner = owner;
+            self.first = bytes;
         } else {
-            self.rest.push_back(chunk);
+            self.rest.push_back(Chunk { bytes, owner, publications });
         }
     }
 
-    /// Bytes that wait.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// The subscriptions for which something waits that can still be dropped, and how many bytes.
+    pub(crate) fn owners(&self) -> HashMap<SubscriptionId, usize> {
+        let mut owners = HashMap::new();
+        for chunk in self.rest.iter().filter(|chunk| chunk.owner != NOBODY) {
+            *owners.entry(chunk.owner).or_default() += chunk.bytes.len();
+        }
+        owners
+    }
+
+    /// Drops what waits for a subscription, but for the chunk that is under way; gives the number of publications.
+    pub(crate) fn drop_of(&mut self, owner: SubscriptionId) -> u32 {
+        let (mut bytes, mut publications) = (0, 0);
+        self.rest.retain(|chunk| {
+            if chunk.owner == owner {
+                bytes += chunk.bytes.len();
+                publications += chunk.publications;
+            }
+            chunk.owner != owner
+        });
+        self.bytes -= bytes;
+        publications
+    }
+
+    /// Bytes of publications that wait.
+    pub(crate) fn publication_bytes(&self) -> usize {
+        self.bytes - self.answer_bytes
+    }
+
+    /// Bytes of everything else that waits.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answer_bytes
     }
 
     /// Whether nothing waits.
@@ -95,8 +149,8 @@ impl Outgoing {
         let mut offered = start.len();
         let mut count = 1;
         for (slice, chunk) in slices[1..].iter_mut().zip(&self.rest) {
-            *slice = IoSlice::new(chunk);
-            offered += chunk.len();
+            *slice = IoSlice::new(&chunk.bytes);
+            offered += chunk.bytes.len();
             count += 1;
         }
         (offered, socket.try_write_vectored(&slices[..count]))
@@ -106,6 +160,9 @@ impl Outgoing {
         self.bytes -= count;
         loop {
             let left = self.first.len() - self.written;
+            if self.first_owner == NOBODY {
+                self.answer_bytes -= count.min(left);
+            }
             if count < left {
                 self.written += count;
                 return;
@@ -117,7 +174,8 @@ impl Outgoing {
                 self.rest = VecDeque::new();
                 return;
             };
-            self.first = chunk;
+            self.first = chunk.bytes;
+            self.first_owner = chunk.owner;
         }
     }
 
@@ -127,6 +185,7 @@ impl Outgoing {
         let end = wire.whole(&self.first, self.written);
         self.first.truncate(end);
         self.bytes = end - self.written;
+        self.answer_bytes = if self.first_owner == NOBODY { self.bytes } else { 0 };
         if self.bytes == 0 {
             self.first = Bytes::new();
             self.written = 0;
@@ -149,16 +208,16 @@ mod tests {
         let mut outgoing = Outgoing::default();
         let frames = [frame(1, 10), frame(2, 200), frame(3, 5)];
         for frame in &frames {
-            outgoing.push(frame.clone(), 1);
+            outgoing.push_for(1, frame.clone(), 1);
         }
         let all: Vec<u8> = frames.concat();
         let mut seen = Vec::new();
         for count in [1, 11, 30, 1, 170].into_iter().chain(std::iter::once(all.len() - 213)) {
             let mut now: Vec<u8> = outgoing.first[outgoing.written..].to_vec();
             for chunk in &outgoing.rest {
-                now.extend_from_slice(chunk);
+                now.extend_from_slice(&chunk.bytes);
             }
-            assert_eq!(now.len(), outgoing.bytes());
+            assert_eq!(now.len(), outgoing.publication_bytes());
             seen.extend_from_slice(&now[..count]);
             outgoing.advance(count);
         }
@@ -169,16 +228,30 @@ mod tests {
     #[test]
     fn a_cut_leaves_the_end_of_the_frame_that_is_under_way() {
         let mut outgoing = Outgoing::default();
-        outgoing.push([frame(1, 10), frame(2, 10), frame(3, 10)].concat().into(), 3);
-        outgoing.push(frame(4, 10), 1);
+        outgoing.push_for(1, [frame(1, 10), frame(2, 10), frame(3, 10)].concat().into(), 3);
+        outgoing.push_for(1, frame(4, 10), 1);
         outgoing.advance(15);
         outgoing.cut(Wire::JsonSocket);
         assert_eq!(&outgoing.first[outgoing.written..], &frame(2, 10)[3..]);
-        assert_eq!(outgoing.bytes(), 9);
+        assert_eq!(outgoing.publication_bytes(), 9);
         outgoing.advance(9);
         assert!(outgoing.is_empty());
-        outgoing.push(frame(5, 1), 0);
+        outgoing.push(frame(5, 1));
         outgoing.cut(Wire::JsonSocket);
         assert!(outgoing.is_empty(), "nothing of it was written");
+    }
+
+    #[test]
+    fn what_is_dropped_is_one_subscriptions_and_not_yet_under_way() {
+        let mut outgoing = Outgoing::default();
+        for owner in [1, 2, 1] {
+            outgoing.push_for(owner, frame(7, 10), 1);
+        }
+        outgoing.push(frame(7, 10));
+        assert_eq!(outgoing.owners(), HashMap::from([(1, 12), (2, 12)]));
+        assert_eq!(outgoing.drop_of(1), 1, "the first chunk may be under way");
+        assert_eq!((outgoing.publication_bytes(), outgoing.answer_bytes()), (24, 12));
+        outgoing.advance(36);
+        assert!(outgoing.is_empty());
     }
 }

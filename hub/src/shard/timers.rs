@@ -68,7 +68,7 @@ impl Shard {
                 Pings::Protocol | Pings::OneWay => connection.wire.ping(),
                 Pings::Native => PING_FRAME,
             };
-            connection.outgoing.push(ping, 0);
+            connection.outgoing.push(ping);
             self.mark(key);
         }
     }
