@@ -2,6 +2,7 @@
 
 mod classes;
 mod history;
+mod http;
 mod limits;
 mod pusher;
 mod revocations;
@@ -14,6 +15,7 @@ use service::Faults;
 pub(crate) use self::classes::DEFAULT as DEFAULT_CLASS;
 pub use self::classes::{Class, Classes, Offer, Who};
 pub use self::history::History;
+pub use self::http::{Http, Refusals};
 pub use self::limits::Limits;
 pub use self::pusher::{App, Pusher, WebhookKind, Webhooks};
 pub use self::revocations::Revocations;
@@ -69,6 +71,8 @@ pub struct Config {
     pub history: History,
     /// How the change log is read.
     pub tail: Tail,
+    /// Connections over plain HTTP.
+    pub http: Http,
     /// Applications that speak Pusher's protocol.
     pub pusher: Pusher,
     /// Tokens of a foreign issuer.
@@ -98,6 +102,7 @@ impl Default for Config {
             limits: Limits::default(),
             history: History::default(),
             tail: Tail::default(),
+            http: Http::default(),
             pusher: Pusher::default(),
             tokens: Tokens::default(),
             classes: Classes::default(),
@@ -131,6 +136,7 @@ impl Config {
         faults.section("limits", |faults| self.limits.check(faults));
         faults.section("history", |faults| self.history.check(faults));
         faults.section("tail", |faults| self.tail.check(faults));
+        faults.section("http", |faults| self.http.check(faults));
         faults.section("pusher", |faults| self.pusher.check(faults));
         faults.section("tokens", |faults| self.tokens.check(faults));
         faults.section("classes", |faults| self.classes.check(faults));

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use crate::authority::Identity;
+use crate::forward;
 use crate::metrics;
 use crate::revocations::Revocations;
 use crate::shard::Message;
@@ -29,6 +30,8 @@ pub(crate) enum Control {
 pub(crate) struct Controls {
     pub(crate) revocations: Revocations,
     pub(crate) clock: Arc<dyn Clock>,
+    /// This node.
+    pub(crate) node: Arc<str>,
     pub(crate) shards: Vec<mpsc::Sender<Message>>,
 }
 
@@ -44,6 +47,13 @@ impl Controls {
     /// Takes one entry: remembers what has to be remembered, and tells the shards. A full inbox is waited for: shards
     /// never wait for the tail.
     pub(crate) async fn take(&self, entry: &Publication) {
+        if let Some(node) = forward::node_of(&entry.topic) {
+            if node == &*self.node {
+                metrics::control(metrics::Control::Taken);
+                forward::deliver(&entry.data, &self.shards).await;
+            }
+            return;
+        }
         let Some(control) = read(&entry.topic, &entry.data) else {
             debug!(topic.id = %entry.topic, "a control entry is not for this version");
             return metrics::control(metrics::Control::Unknown);

@@ -1,4 +1,13 @@
 //! The front door: checks a request, upgrades it, and hands the raw socket to a shard. Alone in knowing axum.
+//!
+//! Here are the sockets and what all transports need; [`stream`] has connections over plain HTTP, [`emulation`] the
+//! commands for them.
+
+mod body;
+mod cors;
+mod emulation;
+mod names;
+mod stream;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,8 +16,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::handler::Handler;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{MethodFilter, MethodRouter, get, on};
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, CONTENT_TYPE, HOST,
@@ -22,16 +32,19 @@ use hyper_util::server::conn::auto::upgrade::downcast;
 use protocol::ws;
 use service::Lifecycle;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
 use crate::census::{Admission, Census};
+use crate::config::Http;
+use crate::forward::{ForwardError, Forwards};
 use crate::metrics::{self, Upgrade};
 use crate::origin::{self, OriginPattern};
 use crate::session::Pings;
 use crate::shard::{Arrival, Message};
 use crate::socket::Handover;
 use crate::wire::Wire;
+pub(crate) use names::{Names, shard_of};
 
 /// The sub-protocol that means JSON; no sub-protocol at all means it too.
 const JSON_PROTOCOL: &str = "centrifuge-json";
@@ -51,6 +64,12 @@ pub(crate) struct Door {
     pub(crate) warm: Arc<AtomicBool>,
     pub(crate) life: Lifecycle,
     pub(crate) upgrade_timeout: Duration,
+    pub(crate) message_bytes_max: usize,
+    pub(crate) http: Http,
+    /// Places for responses that go on.
+    pub(crate) http_streams: Arc<Semaphore>,
+    pub(crate) names: Names,
+    pub(crate) forwards: Forwards,
 }
 
 /// A request that may become a socket.
@@ -63,6 +82,14 @@ struct Accepted {
     admission: Admission,
 }
 
+/// Who speaks on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Both,
+    /// The server, after the client's first message.
+    Down,
+}
+
 /// A request that may not.
 struct Refused {
     status: StatusCode,
@@ -72,15 +99,48 @@ struct Refused {
 
 /// The routes of the hub.
 pub(crate) fn router(door: Door) -> Router {
-    Router::new()
-        .route("/connection/websocket", get(connect))
-        .route("/connection/init", get(init))
-        .with_state(Arc::new(door))
+    let http = &door.http;
+    let mut router =
+        Router::new().route("/connection/websocket", get(connect)).route("/connection/init", get(init));
+    if http.http_stream {
+        router = router.route("/connection/http_stream", posted(stream::http_stream));
+    }
+    if http.sse {
+        router = router.route("/connection/sse", posted(stream::sse).get(stream::sse));
+    }
+    if http.http_stream || http.sse {
+        router = router.route("/emulation", posted(emulation::emulate));
+    }
+    if http.one_way {
+        router = router
+            .route("/connection/uni_websocket", get(connect_one_way))
+            .route("/connection/uni_http_stream", posted(stream::uni_http_stream))
+            .route("/connection/uni_sse", posted(stream::uni_sse).get(stream::uni_sse));
+    }
+    router.with_state(Arc::new(door))
+}
+
+/// `POST`, and the question that browsers ask before it.
+fn posted<H, T>(handler: H) -> MethodRouter<Arc<Door>>
+where
+    H: Handler<T, Arc<Door>>,
+    T: 'static,
+{
+    on(MethodFilter::POST.or(MethodFilter::OPTIONS), handler)
 }
 
 /// `GET /connection/websocket`: the upgrade to a socket.
-async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Response {
-    match door.admit(&request) {
+async fn connect(State(door): State<Arc<Door>>, request: Request) -> Response {
+    upgrade(&door, request, Direction::Both)
+}
+
+/// `GET /connection/uni_websocket`: the upgrade to a socket on which the client says one thing only.
+async fn connect_one_way(State(door): State<Arc<Door>>, request: Request) -> Response {
+    upgrade(&door, request, Direction::Down)
+}
+
+fn upgrade(door: &Arc<Door>, mut request: Request, direction: Direction) -> Response {
+    match door.admit(&request, direction) {
         Err(refused) => {
             metrics::upgrade(refused.outcome);
             refuse(&refused)
@@ -88,9 +148,9 @@ async fn connect(State(door): State<Arc<Door>>, mut request: Request) -> Respons
         Ok(accepted) => {
             let upgrade = hyper::upgrade::on(&mut request);
             let response = switch(&accepted);
-            let life = door.life.clone();
-            life.spawn("hub.upgrade", async move {
-                door.receive(upgrade, accepted).await;
+            let taker = Arc::clone(door);
+            door.life.spawn("hub.upgrade", async move {
+                taker.receive(upgrade, accepted).await;
                 Ok::<(), std::convert::Infallible>(())
             });
             response
@@ -104,11 +164,7 @@ async fn init(State(door): State<Arc<Door>>, request: Request) -> Response {
     let mut response = Response::builder().header(CONTENT_TYPE, "application/json").header(VARY, "Origin");
     if let Some(origin) = headers.get(ORIGIN) {
         if !door.admits_origin(headers) {
-            return refuse(&Refused {
-                status: StatusCode::FORBIDDEN,
-                text: "this origin may not connect",
-                outcome: Upgrade::Origin,
-            });
+            return refuse(&Refused::origin());
         }
         response = response
             .header(ACCESS_CONTROL_ALLOW_ORIGIN, origin)
@@ -119,7 +175,7 @@ async fn init(State(door): State<Arc<Door>>, request: Request) -> Response {
 
 impl Door {
     /// Checks a request, and takes a place for it.
-    fn admit(&self, request: &Request) -> Result<Accepted, Refused> {
+    fn admit(&self, request: &Request, direction: Direction) -> Result<Accepted, Refused> {
         let headers = request.headers();
         let refused = |status, text, outcome| Refused { status, text, outcome };
         let bad = |text| refused(StatusCode::BAD_REQUEST, text, Upgrade::Request);
@@ -139,24 +195,33 @@ impl Door {
         let key = text(headers, &SEC_WEBSOCKET_KEY).and_then(ws::accept_key);
         let accept_key = key.ok_or_else(|| bad("the WebSocket key is missing or malformed"))?;
         if !self.admits_origin(headers) {
-            return Err(refused(StatusCode::FORBIDDEN, "this origin may not connect", Upgrade::Origin));
+            return Err(Refused::origin());
         }
         let query = request.uri().query().unwrap_or_default();
         let asks = |pair: &str| query.split('&').any(|one| one == pair);
         let protocol = choose_protocol(headers).map_err(bad)?;
         let by_query = asks("format=protobuf") || asks("cf_protocol=protobuf");
-        let wire = if by_query || protocol == Some(PROTOBUF_PROTOCOL) {
-            Wire::ProtobufSocket
-        } else {
-            Wire::JsonSocket
+        let protobuf = by_query || protocol == Some(PROTOBUF_PROTOCOL);
+        let (wire, pings) = match direction {
+            Direction::Down if protobuf => return Err(bad("this transport is for JSON")),
+            Direction::Down => (Wire::OneWaySocket, Pings::OneWay),
+            Direction::Both => {
+                let wire = if protobuf { Wire::ProtobufSocket } else { Wire::JsonSocket };
+                let native = asks("cf_ws_frame_ping_pong=true");
+                (wire, if native { Pings::Native } else { Pings::Protocol })
+            }
         };
-        let pings = if asks("cf_ws_frame_ping_pong=true") { Pings::Native } else { Pings::Protocol };
-        if self.life.drain().is_cancelled() || !self.warm.load(Ordering::Relaxed) {
-            return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "not now", Upgrade::Draining));
-        }
-        let full = || refused(StatusCode::SERVICE_UNAVAILABLE, "too many connections", Upgrade::Limit);
-        let admission = self.census.admit().ok_or_else(full)?;
+        self.is_open()?;
+        let admission = self.census.admit().ok_or_else(Refused::full)?;
         Ok(Accepted { accept_key, protocol, wire, pings, admission })
+    }
+
+    /// Whether new connections are taken at all.
+    fn is_open(&self) -> Result<(), Refused> {
+        if self.life.drain().is_cancelled() || !self.warm.load(Ordering::Relaxed) {
+            return Err(Refused::unavailable(Upgrade::Draining));
+        }
+        Ok(())
     }
 
     fn admits_origin(&self, headers: &HeaderMap) -> bool {
@@ -167,7 +232,7 @@ impl Door {
     /// Waits for the upgraded stream and hands it over.
     async fn receive(&self, upgrade: OnUpgrade, accepted: Accepted) {
         let outcome = match tokio::time::timeout(self.upgrade_timeout, upgrade).await {
-            Ok(Ok(upgraded)) => match self.hand_over(upgraded, accepted).await {
+            Ok(Ok(upgraded)) => match self.take(upgraded, accepted).await {
                 Ok(()) => Upgrade::Accepted,
                 Err(error) => {
                     debug!("an upgraded socket was lost: {error}");
@@ -183,7 +248,7 @@ impl Door {
         metrics::upgrade(outcome);
     }
 
-    async fn hand_over(&self, upgraded: Upgraded, accepted: Accepted) -> std::io::Result<()> {
+    async fn take(&self, upgraded: Upgraded, accepted: Accepted) -> std::io::Result<()> {
         let Accepted { wire, pings, admission, .. } = accepted;
         let (socket, first_bytes) = match downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(parts) => {
@@ -193,8 +258,20 @@ impl Door {
             }
             Err(other) => (self.bridge(other)?, Bytes::new()),
         };
-        let arrival = Box::new(Arrival { socket, wire, first_bytes, door: None, pings, admission });
-        let shard = &self.shards[self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len()];
+        self.hand_over((socket, wire), first_bytes, (pings, admission)).await
+    }
+
+    /// Gives a connection to the shard whose turn it is.
+    async fn hand_over(
+        &self,
+        (socket, wire): (Handover, Wire),
+        first_bytes: Bytes,
+        (pings, admission): (Pings, Admission),
+    ) -> std::io::Result<()> {
+        let number = self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        let door = (!wire.is_socket()).then(|| self.names.make(number).id());
+        let arrival = Box::new(Arrival { socket, wire, first_bytes, door, pings, admission });
+        let shard = &self.shards[number];
         match tokio::time::timeout(self.upgrade_timeout, shard.send(Message::Accept(arrival))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(std::io::Error::other("its shard has ended")),
@@ -212,6 +289,52 @@ impl Door {
             Ok::<(), std::convert::Infallible>(())
         });
         Ok(Handover::Bridged(theirs.into_std()?))
+    }
+}
+
+impl Refused {
+    fn origin() -> Self {
+        Self { status: StatusCode::FORBIDDEN, text: "this origin may not connect", outcome: Upgrade::Origin }
+    }
+
+    fn request(text: &'static str) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, text, outcome: Upgrade::Request }
+    }
+
+    fn full() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            text: "too many connections",
+            outcome: Upgrade::Limit,
+        }
+    }
+
+    fn unavailable(outcome: Upgrade) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, text: "not now", outcome }
+    }
+
+    fn unknown_session() -> Self {
+        Self { status: StatusCode::NOT_FOUND, text: "there is no such session", outcome: Upgrade::Request }
+    }
+
+    /// A body that could not be read.
+    fn body(status: StatusCode) -> Self {
+        let text = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => "the body is too large",
+            StatusCode::REQUEST_TIMEOUT => "the body did not arrive in time",
+            _ => "the body cannot be read",
+        };
+        Self { status, text, outcome: Upgrade::Request }
+    }
+}
+
+impl From<ForwardError> for Refused {
+    fn from(error: ForwardError) -> Self {
+        match error {
+            ForwardError::NoNode => Self::unknown_session(),
+            ForwardError::TooLong => Self::body(StatusCode::PAYLOAD_TOO_LARGE),
+            ForwardError::Late => Self::unavailable(Upgrade::Failed),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod classes;
 mod config;
 mod confirm;
 mod control;
+mod forward;
 mod front;
 mod history;
 mod metrics;
@@ -28,7 +29,7 @@ mod users;
 mod wire;
 
 pub use config::{
-    App, Class, Classes, Config, History, Limits, Offer, Pusher, Revocations, Tail, Tokens, WebhookKind,
-    Webhooks, Who,
+    App, Class, Classes, Config, History, Http, Limits, Offer, Pusher, Refusals, Revocations, Tail, Tokens,
+    WebhookKind, Webhooks, Who,
 };
 pub use start::{Deps, StartError, start};

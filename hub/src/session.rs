@@ -259,6 +259,8 @@ impl Session {
         }
         match self.run(command, world, out) {
             Ok(()) => Ok(()),
+            // who only listens is told of a refusal by the end of the connection
+            Err(Fault::Refused(code)) if out.wire.is_one_way() => Err(Stop::Close(code.as_disconnect())),
             Err(Fault::Refused(code)) => {
                 refuse(command.id, code, world, out);
                 Ok(())

@@ -66,7 +66,6 @@ pub(crate) enum Message {
     /// A connection was accepted.
     Accept(Box<Arrival>),
     /// Commands for a connection that can only be written to.
-    #[expect(dead_code, reason = "the front door of such connections is about to be built")]
     Commands { door: Uuid, frame: Bytes },
     /// Publications, in log order within their partition.
     Batch(Arc<Batch>),

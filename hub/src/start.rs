@@ -11,7 +11,7 @@ use domain::{Clock, ReceiptKey};
 use service::token::{ForeignVerifier, TokenVerifier};
 use service::{Faults, Lifecycle};
 use streams::{ChangeLog, StreamsError, WorkQueue};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::info;
 
 use crate::authority::Authority;
@@ -19,7 +19,8 @@ use crate::census::Census;
 use crate::config::Config;
 use crate::confirm;
 use crate::control::Controls;
-use crate::front::{self, Door};
+use crate::forward::Forwards;
+use crate::front::{self, Door, Names};
 use crate::history::Histories;
 use crate::metrics::{self, TailMetrics};
 use crate::origin::OriginPattern;
@@ -82,6 +83,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     let (confirmations, tickets) = mpsc::channel(limits.confirmations_max as usize);
     let (submissions, submitted) = mpsc::channel(limits.submissions_max as usize);
     let (probes, questions) = mpsc::channel(PROBES_MAX);
+    let node: Arc<str> = node_name().into();
     let shared = Shared {
         config: Arc::clone(&config),
         authority: Arc::new(Authority {
@@ -97,7 +99,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         census: census.clone(),
         histories: histories.clone(),
         clock: Arc::clone(&deps.clock),
-        node: node_name().into(),
+        node: Arc::clone(&node),
         confirmations,
         submissions,
         probes,
@@ -109,7 +111,12 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         .map_err(StartError::Shard)?;
     info!(shards = count, log.partitions = histories.partitions(), "the hub has {count} shards");
 
-    let controls = Controls { revocations, clock: Arc::clone(&deps.clock), shards: shards.clone() };
+    let controls = Controls {
+        revocations,
+        clock: Arc::clone(&deps.clock),
+        node: Arc::clone(&node),
+        shards: shards.clone(),
+    };
     let warm = spawn_tail(&config, &deps, (histories.clone(), controls), (shards.clone(), ends), life);
     let (log, answers) = (deps.log.clone(), shards.clone());
     life.spawn("hub.publish", async move {
@@ -125,6 +132,16 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         warm,
         life: life.clone(),
         upgrade_timeout: Duration::from_millis(config.upgrade_timeout_ms),
+        message_bytes_max: limits.message_bytes_max as usize,
+        http: config.http.clone(),
+        http_streams: Arc::new(Semaphore::new(config.http.streams_max as usize)),
+        names: Names::new(node, deps.receipt_key.derive("hub sessions")),
+        forwards: Forwards {
+            log: deps.log.clone(),
+            clock: Arc::clone(&deps.clock),
+            places: Semaphore::new(config.http.forwards_max as usize),
+            timeout: Duration::from_millis(config.http.body_timeout_ms),
+        },
     }))
 }
 

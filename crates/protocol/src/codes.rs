@@ -85,6 +85,25 @@ impl ErrorCode {
     pub fn is_temporary(self) -> bool {
         matches!(self, Self::Internal | Self::TooManyRequests | Self::ConcurrentPagination)
     }
+
+    /// How a connection ends on which there is no other way to say that `connect` was refused.
+    pub fn as_disconnect(self) -> DisconnectCode {
+        match self {
+            Self::TokenExpired | Self::Expired => DisconnectCode::Expired,
+            Self::TooManyRequests => DisconnectCode::TooManyRequests,
+            Self::PermissionDenied => DisconnectCode::PermissionDenied,
+            Self::Internal
+            | Self::Unauthorized
+            | Self::UnknownChannel
+            | Self::MethodNotFound
+            | Self::AlreadySubscribed
+            | Self::LimitExceeded
+            | Self::BadRequest
+            | Self::NotAvailable
+            | Self::UnrecoverablePosition
+            | Self::ConcurrentPagination => DisconnectCode::ServerError,
+        }
+    }
 }
 
 codes! {

@@ -2,8 +2,8 @@
 
 use std::task::{Context, Poll};
 
-use protocol::centrifuge::Dialect;
 use protocol::centrifuge::reply::Answer;
+use protocol::centrifuge::{Command, Dialect, Request};
 use protocol::codes::{DisconnectCode, ErrorCode};
 use protocol::ws::{self, Event, Input};
 use rand::Rng as _;
@@ -364,6 +364,9 @@ impl Shard {
 
 /// Gives the commands of a frame to the session, in order.
 fn converse(session: &mut Session, frame: &[u8], world: &mut World<'_>, out: &mut Out) -> Flow {
+    if out.wire.is_one_way() {
+        return listen(session, frame, world, out);
+    }
     let mut commands = out.wire.dialect().commands(frame);
     loop {
         let here = commands.rest();
@@ -379,5 +382,22 @@ fn converse(session: &mut Session, frame: &[u8], world: &mut World<'_>, out: &mu
                 return Flow::Hold { frame: here.unwrap_or_default().to_vec(), partition, offset };
             }
         }
+    }
+}
+
+/// Takes the one message of a client that only listens; whatever follows it is ignored.
+fn listen(session: &mut Session, frame: &[u8], world: &mut World<'_>, out: &mut Out) -> Flow {
+    if session.is_connected() {
+        return Flow::Done;
+    }
+    let Ok(request) = out.wire.dialect().connect_request(frame) else {
+        return Flow::Close(DisconnectCode::BadRequest);
+    };
+    // commands without a number get no answer, and nobody sees this one
+    let command = Command { id: 1, request: Request::Connect(Box::new(request)) };
+    match session.receive(&command, world, out) {
+        Ok(()) => Flow::Done,
+        Err(Stop::Close(code)) => Flow::Close(code),
+        Err(Stop::Hold { partition, offset }) => Flow::Hold { frame: frame.to_vec(), partition, offset },
     }
 }

@@ -12,4 +12,6 @@ mod measure;
 mod publish;
 mod recovery;
 mod revocation;
+mod streams;
 mod tokens;
+mod transports;
