@@ -306,14 +306,16 @@ fn subscribed(result: RecoveredOrNot<'_>) -> (Position, bool, Vec<(u64, Box<RawV
     (Position { epoch: result.epoch.into_owned(), offset: result.offset }, result.recovered, missed)
 }
 
-async fn address_of(url: &str) -> Result<SocketAddr, ClientError> {
+/// The address that a WebSocket URL names.
+pub(crate) async fn address_of(url: &str) -> Result<SocketAddr, ClientError> {
     let bad = || ClientError::Url(url.to_owned());
     let authority = url.strip_prefix("ws://").ok_or_else(bad)?.split('/').next().unwrap_or_default();
     let host = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
     tokio::net::lookup_host(host).await?.next().ok_or_else(bad)
 }
 
-async fn tcp(address: SocketAddr, number: usize) -> Result<TcpStream, ClientError> {
+/// A connection to it; `number` is the caller's count of sockets.
+pub(crate) async fn tcp(address: SocketAddr, number: usize) -> Result<TcpStream, ClientError> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let IpAddr::V4(target) = address.ip()
         && target.is_loopback()

@@ -12,6 +12,7 @@ mod programme;
 mod report;
 mod settings;
 mod smoke;
+mod soak;
 mod spawn;
 mod standins;
 mod tally;
@@ -64,6 +65,13 @@ enum Command {
         #[command(flatten)]
         plan: crash::Plan,
     },
+    /// Clients of both dialects that connect, publish, cut themselves off and recover at random, for as long as one likes.
+    Soak {
+        #[command(flatten)]
+        binaries: Binaries,
+        #[command(flatten)]
+        plan: soak::Plan,
+    },
 }
 
 /// A running installation, or one to start.
@@ -112,6 +120,7 @@ async fn run(command: Command) -> Result<Report> {
         Command::Fanout { place, shape } => fanout(&place, &shape).await,
         Command::Smoke { place, scale, standins_control } => smoke(&place, &scale, standins_control).await,
         Command::Crash { binaries, plan } => crash::run(&binaries, &plan).await,
+        Command::Soak { binaries, plan } => soak::run(&binaries, &plan).await,
     }
 }
 

@@ -10,6 +10,9 @@ use service::TokenSigner;
 
 use crate::standins::Standins;
 
+/// Name of the file with the key that access tokens are signed with.
+pub(crate) const SIGNING_KEY: &str = "signing-key.pem";
+
 /// What differs from process to process and from run to run.
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
@@ -34,7 +37,7 @@ pub(crate) struct Settings<'a> {
 /// # Errors
 /// When a file cannot be written.
 pub(crate) fn write_keys(directory: &Path) -> Result<()> {
-    std::fs::write(directory.join("signing-key.pem"), TokenSigner::generate_pem())?;
+    std::fs::write(directory.join(SIGNING_KEY), TokenSigner::generate_pem())?;
     let receipt_key = format!("{:032x}{:032x}\n", rand::random::<u128>(), rand::random::<u128>());
     std::fs::write(directory.join("receipt.key"), receipt_key).context("cannot write the keys")
 }
@@ -53,7 +56,7 @@ listen = ["{public}"]
 listen = ["{admin}"]
 
 [auth]
-signing_key_file = "{directory}/signing-key.pem"
+signing_key_file = "{directory}/{SIGNING_KEY}"
 receipt_key_file = "{directory}/receipt.key"
 
 # a client that was away while thousands of changes happened is to have them all
@@ -62,6 +65,13 @@ recovery_publications_max = 10000
 
 [hub.history]
 publications_max = 100000
+
+# where the crowd of a soak talks to itself; kept short, so that memory reaches its level soon
+[hub.classes.soak]
+history_size = 200
+presence = true
+read_presence = "anyone"
+publish = "subscriber"
 
 # the crowd signs in and publishes from one address, as one organizer
 [api.rate_limits]

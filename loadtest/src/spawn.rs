@@ -114,6 +114,11 @@ impl Installation {
         format!("ws://{}/connection/websocket", self.serving("hub").public)
     }
 
+    /// The key that the installation signs access tokens with.
+    pub(crate) fn signing_key(&self) -> PathBuf {
+        self.directory.path().join(settings::SIGNING_KEY)
+    }
+
     /// Starts a process that is down and waits until it is ready.
     ///
     /// # Errors
