@@ -92,9 +92,9 @@ pub(crate) async fn run(binaries: &Binaries, plan: &Plan) -> Result<Report> {
     report.check("everybody has caught up", settled.is_ok(), settled.unwrap_or_else(|behind| behind));
 
     let mut probe = Line::open(&url, Dialect::Json, &tokens.of(0), plan.users as usize).await?;
-    check_presence(&mut report, &mut probe, plan, "everybody", |_| true).await?;
+    check_presence(&mut report, &mut probe, plan, "everybody", |_| true).await;
     stage.send_replace(Stage::Thin);
-    check_presence(&mut report, &mut probe, plan, "half of them", Member::stays).await?;
+    check_presence(&mut report, &mut probe, plan, "half of them", Member::stays).await;
     stage.send_replace(Stage::End);
     let mut books = Vec::new();
     while let Some(book) = members.join_next().await {
@@ -196,14 +196,20 @@ async fn check_presence(
     plan: &Plan,
     who: &str,
     stays: impl Fn(u32) -> bool,
-) -> Result<()> {
+) {
     let topics = plan.users.div_ceil(plan.crowd);
     let mut wrong = Vec::new();
     let deadline = Instant::now() + LEAVING;
     for topic in 0..topics {
         let wanted = (0..plan.users).filter(|number| number % topics == topic && stays(*number)).count();
         loop {
-            let (clients, users) = probe.presence_stats(&member::topic_name(topic)).await?;
+            let (clients, users) = match probe.presence_stats(&member::topic_name(topic)).await {
+                Ok(stats) => stats,
+                Err(error) => {
+                    report.check(format!("presence knows {who}"), false, error.to_string());
+                    return;
+                }
+            };
             if (clients as usize, users as usize) == (wanted, wanted) {
                 break;
             }
@@ -216,7 +222,6 @@ async fn check_presence(
     }
     let found = wrong.first().map_or_else(|| format!("{topics} topics"), |first| format!("{first}, …"));
     report.check(format!("presence knows {who} within {LEAVING:?}"), wrong.is_empty(), found);
-    Ok(())
 }
 
 fn describe(report: &mut Report, board: &Board, books: &[Book], plan: &Plan) {

@@ -33,7 +33,10 @@ pub(super) fn run(id: u32, request: &RpcRequest<'_>, world: &World<'_>, out: &mu
             out.answer(id, Answer::Rpc(Some(Payload::trusted(answer.as_bytes()))));
             Ok(())
         }
-        _ => Err(ErrorCode::MethodNotFound.into()),
+        // as Centrifugo answers without a back end for procedures: a name before a colon is that of a group that is not
+        // there, and without one there is nobody to ask
+        method if method.contains(':') => Err(ErrorCode::MethodNotFound.into()),
+        _ => Err(ErrorCode::NotAvailable.into()),
     }
 }
 

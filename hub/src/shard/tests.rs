@@ -469,7 +469,7 @@ fn commands_come_by_the_door() {
     stand.tell(Message::Commands { door: Uuid::from_u128(8), frame: frame.clone() });
     stand.tell(Message::Commands { door, frame });
     assert!(peer.hear_line().get("subscribe").is_some());
-    assert_eq!(peer.hear_line()["error"]["code"], json!(104));
+    assert_eq!(peer.hear_line()["error"]["code"], json!(108));
     stand.publish(1);
     assert_eq!(peer.hear_line()["push"]["pub"]["data"], json!(1));
     stand.life.drain().cancel();

@@ -156,7 +156,7 @@ impl Line {
         Ok(said)
     }
 
-    /// Says goodbye as WebSockets do.
+    /// Says goodbye before it ends the connection.
     pub(super) async fn close(mut self) {
         let _ = timeout(Duration::from_secs(2), self.socket.close(None)).await; // the server may be gone already
     }
