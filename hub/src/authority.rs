@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{Claims, DeliveryId, Principal, ReceiptKey, Standing, Timestamp, Topic, UserId};
+use serde::{Deserialize, Serialize};
 use service::token::{ForeignVerifier, TokenError, TokenVerifier};
 
 use claims::{ConnectionClaims, SubscriptionClaims};
@@ -76,7 +77,8 @@ pub(crate) struct Pass {
 }
 
 /// What a token decides otherwise than the topic's class; `None`: as the class.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Overrides {
     pub(crate) presence: Option<bool>,
     pub(crate) join_leave: Option<bool>,

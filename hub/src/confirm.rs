@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::metrics::{self, Confirmed};
-use crate::session::Confirmation;
+use crate::session::{Confirmation, Proof};
 use crate::shard::{Key, Message};
 
 /// Confirmations that are stored together.
@@ -54,10 +54,14 @@ pub(crate) async fn run(
 
 /// The same confirmation is the same item.
 fn item(confirmation: &Confirmation, now: Timestamp) -> NewItem {
-    let Confirmation { delivery, state, command: _ } = confirmation;
-    let body = json!({ "delivery_id": delivery, "state": state, "at": now, "source": "socket" });
+    let Confirmation { delivery, state, proof, command: _ } = confirmation;
+    let (source, mark) = match proof {
+        Proof::Word => ("socket", ""),
+        Proof::Position => ("position", ":position"),
+    };
+    let body = json!({ "delivery_id": delivery, "state": state, "at": now, "source": source });
     NewItem {
-        id: format!("{delivery}:{state}").into(),
+        id: format!("{delivery}:{state}{mark}").into(),
         body: Bytes::from(body.to_string()),
         not_before: None,
     }

@@ -3,6 +3,8 @@
 //! Every node tails every partition, so each hears everything, in log order; nothing of it goes to a history or to a
 //! subscriber. An entry is one JSON object with a `type`; what this version does not know is left to newer ones.
 
+mod command;
+
 use std::sync::Arc;
 
 use domain::{Clock, Revocation, Standing, Timestamp, Topic};
@@ -17,12 +19,15 @@ use crate::forward;
 use crate::metrics;
 use crate::revocations::Revocations;
 use crate::shard::Message;
+pub(crate) use command::{Begin, Command, Disconnect, Renewal, Whose};
 
 /// Something for every node to do.
 #[derive(Debug)]
 pub(crate) enum Control {
     /// Sessions have ended, or need another token.
     Revoked { at: Timestamp, revocation: Revocation },
+    /// An application's back end wants something of connections, wherever they are.
+    Command(Command),
 }
 
 /// Takes the entries of reserved topics in.
@@ -58,11 +63,8 @@ impl Controls {
             debug!(topic.id = %entry.topic, "a control entry is not for this version");
             return metrics::control(metrics::Control::Unknown);
         };
-        match &control {
-            Control::Revoked { at, revocation } => {
-                let kept = self.revocations.note(*at, revocation, self.clock.now());
-                metrics::revocations(kept);
-            }
+        if let Control::Revoked { at, revocation } = &control {
+            metrics::revocations(self.revocations.note(*at, revocation, self.clock.now()));
         }
         metrics::control(metrics::Control::Taken);
         let control = Arc::new(control);
@@ -84,8 +86,9 @@ fn read(topic: &Topic, data: &[u8]) -> Option<Control> {
     if *topic != Topic::control() {
         return None;
     }
-    let Revoked { at, revocation } = serde_json::from_slice(data).ok()?;
-    Some(Control::Revoked { at, revocation })
+    let revoked = serde_json::from_slice(data);
+    let revoked = revoked.map(|Revoked { at, revocation }| Control::Revoked { at, revocation });
+    revoked.or_else(|_| serde_json::from_slice(data).map(Control::Command)).ok()
 }
 
 /// How a connection of `identity` ends after a revocation of instant `at`; `None`: not at all.
@@ -109,6 +112,15 @@ mod tests {
             r#"{"type":"user.revoked","id":"x","at":"2026-07-15T12:00:00Z","user_id":4,"reason":"roles"}"#;
         assert!(matches!(read("$control", revoked), Some(Control::Revoked { .. })));
         assert!(read("$elsewhere", revoked).is_none());
+        let command =
+            r#"{"type":"api.subscribe","user":"4","topic":"festival","data":{"a":1},"expire_at":5}"#;
+        let Some(Control::Command(Command::Subscribe(begin))) = read("$control", command) else {
+            panic!("it is read")
+        };
+        assert_eq!(
+            (begin.whose.user.as_str(), begin.data.unwrap().to_string().as_str()),
+            ("4", r#"{"a":1}"#)
+        );
         for unknown in [
             r#"{"type":"moon.landing","at":"2026-07-15T12:00:00Z"}"#,
             "{}",

@@ -5,16 +5,16 @@
 //! the shard, as [`Stop::Hold`] (nothing was changed; the command is to be given again) or as an entry of [`Out`].
 
 mod access;
+mod command;
 mod connect;
 mod history;
 mod pace;
+mod position;
 mod publish;
 mod refresh;
 mod rpc;
 mod shedding;
 mod subscribe;
-
-use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{DeliveryId, DeliveryState, Revocation, Timestamp, Topic, TopicError};
@@ -150,12 +150,23 @@ pub(crate) struct Out {
 /// A client's word that a delivery has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Confirmation {
-    /// The command to answer.
-    pub(crate) command: u32,
+    /// The command to answer; `None`: nobody waits for it.
+    pub(crate) command: Option<u32>,
     /// Which delivery.
     pub(crate) delivery: DeliveryId,
     /// [`DeliveryState::Delivered`] or [`DeliveryState::Opened`].
     pub(crate) state: DeliveryState,
+    /// How the client has shown it.
+    pub(crate) proof: Proof,
+}
+
+/// How a client shows that a delivery has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// It said so, with the delivery's code.
+    Word,
+    /// It came back with a position that lies after it.
+    Position,
 }
 
 /// Why a session cannot go on with the next command.
@@ -273,7 +284,7 @@ impl Session {
         let id = command.id;
         let connected = self.phase == Phase::Connected;
         match &command.request {
-            Request::Send(_) if connected => Err(DisconnectCode::NotAvailable.into()),
+            Request::Send(request) if connected => rpc::send(request, world, out),
             _ if id == 0 => Err(DisconnectCode::BadRequest.into()),
             Request::Connect(request) if self.phase == Phase::New => self.connect(id, request, world, out),
             _ if !connected => Err(DisconnectCode::BadRequest.into()),
@@ -368,11 +379,6 @@ impl Session {
             census.leave(&identity.user);
         }
         self.phase = Phase::Refused;
-    }
-
-    /// Whose connection it is; `None` for nobody in particular.
-    pub(crate) fn owner(&self) -> Option<Arc<str>> {
-        self.identity.as_ref().map(|identity| Arc::clone(&identity.user))
     }
 
     /// How the connection ends after a revocation of instant `at`; `None`: not at all.

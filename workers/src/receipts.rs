@@ -38,6 +38,8 @@ enum ReceiptState {
 enum Source {
     Socket,
     App,
+    /// A client came back to its own topic with a position after it.
+    Position,
 }
 
 /// Why a turn ended early.
@@ -111,6 +113,7 @@ fn read(item: &Claimed, now: Timestamp) -> Option<NewEvidence> {
     let source = match receipt.source {
         Source::Socket => "socket",
         Source::App => "app",
+        Source::Position => "position",
     };
     Some(NewEvidence {
         delivery_id: receipt.delivery_id,

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Timestamp, Topic};
+use domain::{DeliveryId, Timestamp, Topic};
 use hashbrown::HashMap;
 use slab::Slab;
 use streams::{Entry, Epoch, PartitionState};
@@ -80,6 +81,8 @@ pub(crate) struct TopicHistory {
     keep: Keep,
     /// Whether the partition's list of idle topics has it.
     idle: bool,
+    /// Up to this number a client has shown that it received the topic.
+    received: AtomicU64,
 }
 
 /// What is kept of one topic.
@@ -198,6 +201,16 @@ impl PartitionHistory {
         self.names.get(name).map(|index| &self.topics[*index])
     }
 
+    /// The deliveries in `topic` that a client at this position has received, and of which no earlier call has told.
+    pub(crate) fn received(&self, name: &Topic, (epoch, offset): (&str, u64)) -> Vec<DeliveryId> {
+        let topic = self.topic(name).filter(|_| *epoch == *self.epoch.0 && offset <= self.applied);
+        let Some(topic) = topic else { return Vec::new() };
+        let before = topic.received.fetch_max(offset, Ordering::Relaxed);
+        let items = topic.ring.iter().map(|kept| &kept.item);
+        let items = items.filter(|item| item.offset > before && item.offset <= offset);
+        items.filter_map(|item| item.attributes.as_ref()?.delivery).collect()
+    }
+
     /// Bytes that the kept entries cost.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -224,6 +237,7 @@ impl PartitionHistory {
             floor: self.floor,
             keep,
             idle: false,
+            received: AtomicU64::new(0),
         });
         self.names.insert(name.clone(), index);
         Some(index)

@@ -73,8 +73,15 @@ impl Session {
         }
         self.identity = identity.map(Box::new);
         self.note_expiry();
+        self.confirm_wishes(request, world, out);
         self.say_connected(id, &plans, world, out);
         Ok(())
+    }
+
+    fn confirm_wishes(&self, request: &ConnectRequest<'_>, world: &World<'_>, out: &mut Out) {
+        for grant in self.identity.iter().flat_map(|identity| &identity.grants) {
+            self.confirm_received(&grant.topic, request.subs.get(grant.topic.as_str()), world, out);
+        }
     }
 
     fn say_connected(&self, id: u32, plans: &[Plan], world: &World<'_>, out: &mut Out) {

@@ -70,6 +70,7 @@ impl Session {
         if plan.expires_at.is_some() {
             self.note_expiry();
         }
+        self.confirm_received(&topic, Some(request), world, out);
         out.answer(id, Answer::Subscribe(plan.result(world.now)));
         Ok(())
     }

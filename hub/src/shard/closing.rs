@@ -27,11 +27,16 @@ impl Connection {
 impl Shard {
     /// Begins to close a connection: its session ends, and the peer is told why.
     pub(super) fn close(&mut self, key: Key, reason: CloseReason) {
-        let (code, text) = match reason {
+        let told = match reason {
             CloseReason::Disconnect(code) => (code.code(), code.text()),
             CloseReason::Violation(code) => (code, ""),
             CloseReason::Left => (1000, ""),
         };
+        self.close_saying(key, reason, told);
+    }
+
+    /// As [`Shard::close`], with a code and words of somebody else's.
+    pub(super) fn close_saying(&mut self, key: Key, reason: CloseReason, (code, text): (u16, &str)) {
         let until_ms = self.uptime_ms() + self.shared.config.close_wait_ms;
         let Some(connection) = self.get(key) else { return };
         if !connection.is_open() {

@@ -38,6 +38,8 @@ macro_rules! world {
     };
 }
 
+pub(super) use world;
+
 /// Reads of one socket before the others have their turn.
 const READS_PER_TURN: usize = 4;
 
@@ -294,8 +296,9 @@ impl Shard {
             if self.shared.confirmations.try_send(ticket).is_err() {
                 confirmed(Confirmed::QueueFull, 1);
                 self.metrics.refusal(ErrorCode::TooManyRequests);
-                let answer = Answer::refusal(ErrorCode::TooManyRequests);
-                self.out.answer(confirmation.command, answer);
+                if let Some(command) = confirmation.command {
+                    self.out.answer(command, Answer::refusal(ErrorCode::TooManyRequests));
+                }
             }
         }
         for submission in std::mem::take(&mut self.out.submissions) {
@@ -351,13 +354,14 @@ impl Shard {
 
     /// A confirmation has become durable, or has not: the client is answered.
     pub(super) fn confirmed(&mut self, ticket: Ticket, stored: bool) {
+        let Some(command) = ticket.confirmation.command else { return };
         let Some(connection) = self.get(ticket.key) else { return };
         if !connection.is_open() {
             return;
         }
         let answer = if stored { Answer::Rpc(None) } else { Answer::refusal(ErrorCode::Internal) };
         self.out.wire = connection.wire;
-        self.out.answer(ticket.confirmation.command, answer);
+        self.out.answer(command, answer);
         self.say(ticket.key);
     }
 }

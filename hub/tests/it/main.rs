@@ -4,8 +4,10 @@
 
 mod classes;
 mod client;
+mod commands;
 mod conversation;
 mod endings;
+mod evidence;
 mod harness;
 mod limits;
 mod measure;
