@@ -4,6 +4,7 @@ mod classes;
 mod history;
 mod http;
 mod limits;
+mod presence;
 mod pusher;
 mod revocations;
 mod tail;
@@ -17,6 +18,7 @@ pub use self::classes::{Class, Classes, Offer, Who};
 pub use self::history::History;
 pub use self::http::{Http, Refusals};
 pub use self::limits::Limits;
+pub use self::presence::Presence;
 pub use self::pusher::{App, Pusher, WebhookKind, Webhooks};
 pub use self::revocations::Revocations;
 pub use self::tail::Tail;
@@ -81,6 +83,8 @@ pub struct Config {
     pub classes: Classes,
     /// Sessions that ended before their access tokens did.
     pub revocations: Revocations,
+    /// How the nodes tell each other who follows what.
+    pub presence: Presence,
 }
 
 impl Default for Config {
@@ -107,6 +111,7 @@ impl Default for Config {
             tokens: Tokens::default(),
             classes: Classes::default(),
             revocations: Revocations::default(),
+            presence: Presence::default(),
         }
     }
 }
@@ -141,6 +146,7 @@ impl Config {
         faults.section("tokens", |faults| self.tokens.check(faults));
         faults.section("classes", |faults| self.classes.check(faults));
         faults.section("revocations", |faults| self.revocations.check(faults));
+        faults.section("presence", |faults| self.presence.check(faults));
     }
 }
 

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use crate::authority::Identity;
 use crate::forward;
 use crate::metrics;
+use crate::presence::{Presence, task};
 use crate::revocations::Revocations;
 use crate::shard::Message;
 pub(crate) use command::{Begin, Command, Disconnect, Renewal, Whose};
@@ -34,6 +35,7 @@ pub(crate) enum Control {
 #[derive(Debug)]
 pub(crate) struct Controls {
     pub(crate) revocations: Revocations,
+    pub(crate) presence: Presence,
     pub(crate) clock: Arc<dyn Clock>,
     /// This node.
     pub(crate) node: Arc<str>,
@@ -59,6 +61,11 @@ impl Controls {
             }
             return;
         }
+        if Presence::is_told_in(&entry.topic) {
+            let signals = self.presence.take(&entry.topic, &entry.data);
+            task::signal(&self.shards, signals).await;
+            return metrics::control(metrics::Control::Taken);
+        }
         let Some(control) = read(&entry.topic, &entry.data) else {
             debug!(topic.id = %entry.topic, "a control entry is not for this version");
             return metrics::control(metrics::Control::Unknown);
@@ -72,6 +79,11 @@ impl Controls {
             // a shard that has ended has nobody left to tell
             let _ = shard.send(Message::Control(Arc::clone(&control))).await;
         }
+    }
+
+    /// Something of the log was lost.
+    pub(crate) fn doubt(&self) {
+        self.presence.doubt();
     }
 
     /// What the log says begins at this instant: of earlier revocations nothing is known.

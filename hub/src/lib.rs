@@ -16,6 +16,7 @@ mod front;
 mod history;
 mod metrics;
 mod origin;
+mod presence;
 mod publication;
 mod publish;
 mod revocations;
@@ -29,7 +30,7 @@ mod users;
 mod wire;
 
 pub use config::{
-    App, Class, Classes, Config, History, Http, Limits, Offer, Pusher, Refusals, Revocations, Tail, Tokens,
-    WebhookKind, Webhooks, Who,
+    App, Class, Classes, Config, History, Http, Limits, Offer, Presence, Pusher, Refusals, Revocations, Tail,
+    Tokens, WebhookKind, Webhooks, Who,
 };
 pub use start::{Deps, StartError, start};

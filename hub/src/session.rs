@@ -10,6 +10,7 @@ mod connect;
 mod history;
 mod pace;
 mod position;
+mod presence;
 mod publish;
 mod refresh;
 mod rpc;
@@ -30,6 +31,7 @@ use crate::config::Config;
 use crate::control;
 use crate::history::Histories;
 use crate::metrics::{CommandKind, ShardMetrics};
+use crate::presence::{Presence, Seat};
 use crate::publish::Submission;
 use crate::topics::{ConnectionIndex, SubscriptionId, Topics};
 use crate::wire::Wire;
@@ -88,18 +90,21 @@ struct Subscription {
 }
 
 /// What few subscriptions have.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Extra {
     /// When it ends unless it is refreshed.
     expires_at: Option<Timestamp>,
     /// What others may know of the subscriber in this topic: one JSON document on one line.
     info: Option<Bytes>,
+    /// Its place among those who are there, where that is known.
+    seat: Option<Seat>,
 }
 
 impl Extra {
     /// Boxed, unless it is nothing.
     fn boxed(self) -> Option<Box<Self>> {
-        (self != Self::default()).then(|| Box::new(self))
+        let something = self.expires_at.is_some() || self.info.is_some() || self.seat.is_some();
+        something.then(|| Box::new(self))
     }
 }
 
@@ -109,6 +114,7 @@ pub(crate) struct World<'w> {
     pub(crate) authority: &'w Authority,
     pub(crate) census: &'w Census,
     pub(crate) histories: &'w Histories,
+    pub(crate) presence: &'w Presence,
     pub(crate) topics: &'w mut Topics,
     pub(crate) metrics: &'w ShardMetrics,
     /// The session's connection in its shard.
@@ -291,15 +297,12 @@ impl Session {
             Request::Subscribe(request) => self.subscribe(id, request, world, out),
             Request::Unsubscribe(request) => self.unsubscribe(id, &request.channel, world, out),
             Request::Publish(request) => self.publish(id, request, world, out),
-            Request::Presence(request) | Request::PresenceStats(request) => {
-                self.may(&request.channel, |class| class.read_presence, world).or_else(|fault| {
-                    let topic = read_topic(&request.channel)?;
-                    let hidden = self.class_of(&topic, world.config).is_some_and(|class| !class.presence);
-                    if hidden { Err(ErrorCode::NotAvailable.into()) } else { Err(fault) }
-                })?;
-                Err(ErrorCode::NotAvailable.into())
-            }
+            Request::Presence(request) => self.presence(id, &request.channel, world, out),
+            Request::PresenceStats(request) => self.presence_stats(id, &request.channel, world, out),
             Request::History(request) => self.history(id, request, world, out),
+            Request::Rpc(request) if request.method == "presence" => {
+                self.presence_counts(id, request.data.as_ref(), world, out)
+            }
             Request::Rpc(request) => rpc::run(id, request, world, out),
             Request::Refresh(request) => self.refresh(id, request, world, out),
             Request::SubRefresh(request) => self.sub_refresh(id, request, world, out),

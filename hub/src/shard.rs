@@ -12,6 +12,7 @@ mod fanout;
 mod input;
 mod outgoing;
 mod shedding;
+mod signals;
 mod timers;
 mod wheel;
 
@@ -42,6 +43,7 @@ use crate::confirm::Ticket;
 use crate::control::Control;
 use crate::history::Histories;
 use crate::metrics::{CloseReason, ShardMetrics};
+use crate::presence::{Presence, Signal};
 use crate::publication::Batch;
 use crate::publish;
 use crate::session::{Out, Pings};
@@ -69,6 +71,8 @@ pub(crate) enum Message {
     Commands { door: Uuid, frame: Bytes },
     /// Publications, in log order within their partition.
     Batch(Arc<Batch>),
+    /// Clients have come and gone, in this order.
+    Signals(Arc<[Signal]>),
     /// What this partition's subscribers know by this turn is void: something was lost.
     Void { partition: Partition, turn: u64 },
     /// How the log of a partition stands, as asked for.
@@ -101,6 +105,7 @@ pub(crate) struct Shared {
     pub(crate) authority: Arc<Authority>,
     pub(crate) census: Census,
     pub(crate) histories: Histories,
+    pub(crate) presence: Presence,
     pub(crate) clock: Arc<dyn Clock>,
     /// The name of this node.
     pub(crate) node: Arc<str>,
@@ -215,6 +220,7 @@ fn take(shard: &Rc<RefCell<Shard>>, message: Message) {
         Message::Accept(_) => {}
         Message::Commands { door, frame } => shard.take_commands(door, &frame),
         Message::Batch(batch) => shard.publish(&batch),
+        Message::Signals(signals) => shard.signal(&signals),
         Message::Void { partition, turn } => shard.void(partition, turn),
         Message::Probed { partition, state } => shard.probed(partition, &state),
         Message::Published(receipt) => shard.published(receipt),

@@ -24,6 +24,8 @@ use crate::front::{self, Door, Names};
 use crate::history::Histories;
 use crate::metrics::{self, TailMetrics};
 use crate::origin::OriginPattern;
+use crate::presence::Presence;
+use crate::presence::task::Teller;
 use crate::publish;
 use crate::revocations::Revocations;
 use crate::shard::{self, Message, Shared};
@@ -84,6 +86,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     let (submissions, submitted) = mpsc::channel(limits.submissions_max as usize);
     let (probes, questions) = mpsc::channel(PROBES_MAX);
     let node: Arc<str> = node_name().into();
+    let presence = Presence::new(&node, &config.presence);
     let shared = Shared {
         config: Arc::clone(&config),
         authority: Arc::new(Authority {
@@ -98,6 +101,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         }),
         census: census.clone(),
         histories: histories.clone(),
+        presence: presence.clone(),
         clock: Arc::clone(&deps.clock),
         node: Arc::clone(&node),
         confirmations,
@@ -113,11 +117,13 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
 
     let controls = Controls {
         revocations,
+        presence: presence.clone(),
         clock: Arc::clone(&deps.clock),
         node: Arc::clone(&node),
         shards: shards.clone(),
     };
     let warm = spawn_tail(&config, &deps, (histories.clone(), controls), (shards.clone(), ends), life);
+    spawn_teller(presence, &deps, &shards, life);
     let (log, answers) = (deps.log.clone(), shards.clone());
     life.spawn("hub.publish", async move {
         publish::run(log, submitted, answers).await;
@@ -180,6 +186,7 @@ fn spawn_tail(
     let begins_at = histories.read(partition).applied;
     let gap = (begins_at > 0 && begins_at < ends[usize::from(partition)]).then_some(partition);
     let (readiness, flag) = (life.readiness("hub.warm"), Arc::clone(&warm));
+    let presence = controls.presence.clone();
     let tail = Tail {
         log: deps.log.clone(),
         config: Arc::clone(config),
@@ -193,6 +200,7 @@ fn spawn_tail(
     };
     life.spawn("hub.tail", async move {
         let on_warm = move || {
+            presence.begin();
             flag.store(true, Ordering::Relaxed);
             readiness.set(true);
         };
@@ -200,6 +208,17 @@ fn spawn_tail(
         Ok::<(), Infallible>(())
     });
     warm
+}
+
+/// Starts what tells the other nodes who is here.
+fn spawn_teller(presence: Presence, deps: &Deps, shards: &[mpsc::Sender<Message>], life: &Lifecycle) {
+    let teller =
+        Teller { presence, log: deps.log.clone(), clock: Arc::clone(&deps.clock), shards: shards.to_vec() };
+    let own_life = life.clone();
+    life.spawn("hub.presence", async move {
+        teller.run(own_life).await;
+        Ok::<(), Infallible>(())
+    });
 }
 
 fn spawn_helpers(

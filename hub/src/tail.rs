@@ -217,6 +217,7 @@ impl Tail {
     /// Starts a partition's history anew; whoever follows it has to subscribe again.
     async fn lose(&mut self, partition: Partition, state: &PartitionState) {
         self.metrics.losses.increment(1);
+        self.controls.doubt();
         self.ends[usize::from(partition)] = state.last;
         if partition == self.histories.partition_of(&Topic::control()) {
             self.gap = Some(partition);

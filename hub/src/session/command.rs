@@ -82,8 +82,9 @@ impl Session {
         let place = (world.connection, plan.from);
         let id = world.topics.join(topic, plan.partition, place, plan.terms().boxed());
         let info = begin.info.as_ref().map(|info| Bytes::from(info.to_string()));
-        let extra = Extra { expires_at: begin.expires_at(), info }.boxed();
+        let extra = Extra { expires_at: begin.expires_at(), info, seat: None }.boxed();
         self.subscriptions.push(Subscription { id, server_side: true, by_token: true, extra });
+        self.take_seat(topic, plan.rights, world);
         self.note_expiry();
         say_begun(begin, &plan, world.now, out);
         Ok(())

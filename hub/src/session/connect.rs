@@ -64,14 +64,8 @@ impl Session {
         );
         self.stays_unsubscribed = stays_unsubscribed(&request.name, &request.version);
         self.phase = Phase::Connected;
-        for (grant, plan) in grants.iter().zip(&plans) {
-            let place = (world.connection, plan.from);
-            let id = world.topics.join(&grant.topic, plan.partition, place, plan.terms().boxed());
-            let extra = Extra { expires_at: None, info: grant.info.clone() }.boxed();
-            self.subscriptions.push(Subscription { id, server_side: true, by_token: false, extra });
-            world.metrics.recovery(plan.outcome);
-        }
         self.identity = identity.map(Box::new);
+        self.begin_grants(&plans, world);
         self.note_expiry();
         self.confirm_wishes(request, world, out);
         self.say_connected(id, &plans, world, out);
@@ -81,6 +75,22 @@ impl Session {
     fn confirm_wishes(&self, request: &ConnectRequest<'_>, world: &World<'_>, out: &mut Out) {
         for grant in self.identity.iter().flat_map(|identity| &identity.grants) {
             self.confirm_received(&grant.topic, request.subs.get(grant.topic.as_str()), world, out);
+        }
+    }
+
+    /// Begins the subscriptions that the credentials bring.
+    fn begin_grants(&mut self, plans: &[Plan], world: &mut World<'_>) {
+        for (at, plan) in plans.iter().enumerate() {
+            let Some(grant) = self.identity.as_ref().and_then(|identity| identity.grants.get(at)) else {
+                return;
+            };
+            let topic = grant.topic.clone();
+            let extra = Extra { info: grant.info.clone(), ..Extra::default() }.boxed();
+            let place = (world.connection, plan.from);
+            let id = world.topics.join(&topic, plan.partition, place, plan.terms().boxed());
+            self.subscriptions.push(Subscription { id, server_side: true, by_token: false, extra });
+            self.take_seat(&topic, plan.rights, world);
+            world.metrics.recovery(plan.outcome);
         }
     }
 

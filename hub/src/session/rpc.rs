@@ -1,4 +1,4 @@
-//! `rpc`: `ack` confirms a delivery, `time` tells the time.
+//! `rpc`: `ack` confirms a delivery, `time` tells the time. (`presence` is with its relatives.)
 
 use std::borrow::Cow;
 

@@ -29,7 +29,7 @@ pub(super) struct Plan {
     pub(super) data: Option<Bytes>,
     /// When it ends unless it is refreshed.
     pub(super) expires_at: Option<Timestamp>,
-    rights: Rights,
+    pub(super) rights: Rights,
     epoch: Epoch,
     offset: u64,
     page: Page,
@@ -64,9 +64,10 @@ impl Session {
         let extra = pass.and_then(|pass| {
             plan.data = pass.data;
             plan.expires_at = pass.expires_at;
-            Extra { expires_at: pass.expires_at, info: pass.info }.boxed()
+            Extra { expires_at: pass.expires_at, info: pass.info, seat: None }.boxed()
         });
         self.subscriptions.push(Subscription { id: subscription, server_side: false, by_token, extra });
+        self.take_seat(&topic, plan.rights, world);
         if plan.expires_at.is_some() {
             self.note_expiry();
         }
@@ -174,7 +175,8 @@ impl Session {
         self.check_pass(&pass, named.as_ref().unwrap_or(&pass.topic))?;
         let at = self.subscription_to(&pass.topic, world.topics).ok_or(ErrorCode::PermissionDenied)?;
         let expires_at = pass.expires_at;
-        self.subscriptions[at].extra = Extra { expires_at, info: pass.info }.boxed();
+        let extra = self.subscriptions[at].extra.get_or_insert_default();
+        (extra.expires_at, extra.info) = (expires_at, pass.info);
         self.note_expiry();
         let expires = expires_at.is_some();
         out.answer(id, Answer::SubRefresh(SubRefreshResult { expires, ttl: ttl(expires_at, world.now) }));

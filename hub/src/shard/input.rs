@@ -27,6 +27,7 @@ macro_rules! world {
             authority: &$shard.shared.authority,
             census: &$shard.shared.census,
             histories: &$shard.shared.histories,
+            presence: &$shard.shared.presence,
             topics: &mut $shard.topics,
             metrics: &$shard.metrics,
             connection: $key.index,

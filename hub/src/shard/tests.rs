@@ -27,6 +27,7 @@ use crate::authority::Authority;
 use crate::census::Census;
 use crate::confirm::Ticket;
 use crate::history::{Applied, Budget, Histories, PartitionHistory};
+use crate::presence::Presence;
 use crate::publication::{Batch, Item, Live};
 use crate::revocations::Revocations;
 use crate::session::Pings;
@@ -87,6 +88,7 @@ impl Stand {
             }),
             census: census.clone(),
             histories: histories.clone(),
+            presence: Presence::new(&"node".into(), &crate::config::Presence::default()),
             clock: Arc::clone(&clock) as Arc<dyn domain::Clock>,
             node: "node".into(),
             confirmations,

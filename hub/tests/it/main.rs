@@ -11,6 +11,7 @@ mod evidence;
 mod harness;
 mod limits;
 mod measure;
+mod presence;
 mod publish;
 mod recovery;
 mod revocation;
