@@ -58,7 +58,7 @@ impl Default for Limits {
             topics_per_connection_max: 128,
             message_bytes_max: 262_144,
             queue_bytes_max: 1_048_576,
-            answer_bytes_max: 4_194_304,
+            answer_bytes_max: 8_388_608,
             commands_per_second: 100,
             commands_burst: 500,
             refusals_max: 200,
