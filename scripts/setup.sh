@@ -22,6 +22,8 @@ need npm command -v npm
 need python3 command -v python3
 need python3-venv python3 -c 'import venv, ensurepip'
 need prometheus command -v prometheus
+need nginx any nginx /usr/sbin/nginx
+need openssl command -v openssl
 
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0

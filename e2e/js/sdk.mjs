@@ -13,11 +13,11 @@ export const WAYS = [
   { transport: 'http_stream', codec: 'protobuf' },
 ];
 
-/** A client of `munadi` that is not connected yet. `options` are the SDK's; `port` may be a proxy's. */
-export function sdk(munadi, { port = munadi.port, transport = 'websocket', codec = 'json', ...options } = {}) {
+/** A client of `munadi` that is not connected yet. `options` are the SDK's; `port` may be a proxy's, with TLS if `secure`. */
+export function sdk(munadi, { port = munadi.port, transport = 'websocket', codec = 'json', secure = false, ...options } = {}) {
   const Client = codec === 'protobuf' ? ProtobufCentrifuge : Centrifuge;
-  const base = `http://127.0.0.1:${port}`;
-  const endpoint = transport === 'websocket' ? munadi.socket(port) : `${base}/connection/${transport}`;
+  const base = secure ? `https://localhost:${port}` : `http://127.0.0.1:${port}`;
+  const endpoint = `${transport === 'websocket' ? base.replace('http', 'ws') : base}/connection/${transport}`;
   const client = new Client([{ transport, endpoint }], {
     websocket: WebSocket,
     eventsource: EventSource,
