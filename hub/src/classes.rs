@@ -71,6 +71,8 @@ impl Class {
                 .identity
                 .and_then(|identity| identity.principal.as_ref())
                 .is_some_and(|principal| principal.may(Permission::WatchStaffTopics)),
+            // by Pusher's convention, whose applications have such topics too
+            Who::User | Who::Anyone if caller.topic.is_guarded() => false,
             Who::User => !user.is_empty(),
             Who::Anyone => true,
         }

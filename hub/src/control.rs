@@ -18,6 +18,7 @@ use crate::authority::Identity;
 use crate::forward;
 use crate::metrics;
 use crate::presence::{Presence, task};
+use crate::pusher::{Counting, Counts};
 use crate::revocations::Revocations;
 use crate::shard::Message;
 pub(crate) use command::{Begin, Command, Disconnect, Renewal, Whose};
@@ -40,6 +41,8 @@ pub(crate) struct Controls {
     /// This node.
     pub(crate) node: Arc<str>,
     pub(crate) shards: Vec<mpsc::Sender<Message>>,
+    /// What the nodes tell each other about channels of Pusher's.
+    pub(crate) counting: Counting,
 }
 
 /// When it was said, beside what was said.
@@ -65,6 +68,10 @@ impl Controls {
             let signals = self.presence.take(&entry.topic, &entry.data);
             task::signal(&self.shards, signals).await;
             return metrics::control(metrics::Control::Taken);
+        }
+        if entry.topic == Counts::topic() {
+            metrics::control(metrics::Control::Taken);
+            return self.counting.hear(entry, self.clock.now()).await;
         }
         let Some(control) = read(&entry.topic, &entry.data) else {
             debug!(topic.id = %entry.topic, "a control entry is not for this version");
@@ -105,7 +112,12 @@ fn read(topic: &Topic, data: &[u8]) -> Option<Control> {
 
 /// How a connection of `identity` ends after a revocation of instant `at`; `None`: not at all.
 pub(crate) fn ends(identity: &Identity, at: Timestamp, revocation: &Revocation) -> Option<DisconnectCode> {
-    match revocation.standing(at, identity.principal.as_ref()?.bearer()) {
+    ends_with(revocation.standing(at, identity.principal.as_ref()?.bearer()))
+}
+
+/// How the connection of somebody ends whose token stands like this; `None`: not at all.
+pub(crate) fn ends_with(standing: Standing) -> Option<DisconnectCode> {
+    match standing {
         Standing::Good => None,
         // it comes back with the token that it has, is told to renew it, and has the new rights
         Standing::Renew => Some(DisconnectCode::ForceReconnect),

@@ -7,6 +7,7 @@ mod body;
 mod cors;
 mod emulation;
 mod names;
+mod pusher;
 mod stream;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use crate::config::Http;
 use crate::forward::{ForwardError, Forwards};
 use crate::metrics::{self, Upgrade};
 use crate::origin::{self, OriginPattern};
+use crate::pusher::{Guest, Pusher};
 use crate::session::Pings;
 use crate::shard::{Arrival, Message};
 use crate::socket::Handover;
@@ -70,6 +72,8 @@ pub(crate) struct Door {
     pub(crate) http_streams: Arc<Semaphore>,
     pub(crate) names: Names,
     pub(crate) forwards: Forwards,
+    /// Pusher's protocol.
+    pub(crate) pusher: Arc<Pusher>,
 }
 
 /// A request that may become a socket.
@@ -79,6 +83,7 @@ struct Accepted {
     protocol: Option<&'static str>,
     wire: Wire,
     pings: Pings,
+    guest: Option<Guest>,
     admission: Admission,
 }
 
@@ -117,7 +122,9 @@ pub(crate) fn router(door: Door) -> Router {
             .route("/connection/uni_http_stream", posted(stream::uni_http_stream))
             .route("/connection/uni_sse", posted(stream::uni_sse).get(stream::uni_sse));
     }
-    router.with_state(Arc::new(door))
+    let door = Arc::new(door);
+    let pusher = pusher::router(&door);
+    router.with_state(door).merge(pusher)
 }
 
 /// `POST`, and the question that browsers ask before it.
@@ -147,7 +154,7 @@ fn upgrade(door: &Arc<Door>, mut request: Request, direction: Direction) -> Resp
         }
         Ok(accepted) => {
             let upgrade = hyper::upgrade::on(&mut request);
-            let response = switch(&accepted);
+            let response = switch(&accepted.accept_key, accepted.protocol);
             let taker = Arc::clone(door);
             door.life.spawn("hub.upgrade", async move {
                 taker.receive(upgrade, accepted).await;
@@ -176,9 +183,31 @@ async fn init(State(door): State<Arc<Door>>, request: Request) -> Response {
 impl Door {
     /// Checks a request, and takes a place for it.
     fn admit(&self, request: &Request, direction: Direction) -> Result<Accepted, Refused> {
+        let accept_key = self.handshake(request)?;
+        let query = request.uri().query().unwrap_or_default();
+        let asks = |pair: &str| query.split('&').any(|one| one == pair);
+        let protocol = choose_protocol(request.headers()).map_err(Refused::request)?;
+        let by_query = asks("format=protobuf") || asks("cf_protocol=protobuf");
+        let protobuf = by_query || protocol == Some(PROTOBUF_PROTOCOL);
+        let (wire, pings) = match direction {
+            Direction::Down if protobuf => return Err(Refused::request("this transport is for JSON")),
+            Direction::Down => (Wire::OneWaySocket, Pings::OneWay),
+            Direction::Both => {
+                let wire = if protobuf { Wire::ProtobufSocket } else { Wire::JsonSocket };
+                let native = asks("cf_ws_frame_ping_pong=true");
+                (wire, if native { Pings::Native } else { Pings::Protocol })
+            }
+        };
+        self.is_open()?;
+        let admission = self.census.admit().ok_or_else(Refused::full)?;
+        Ok(Accepted { accept_key, protocol, wire, pings, guest: None, admission })
+    }
+
+    /// Checks that a request asks for a WebSocket, from an origin that may; gives the key to accept with.
+    fn handshake(&self, request: &Request) -> Result<String, Refused> {
         let headers = request.headers();
         let refused = |status, text, outcome| Refused { status, text, outcome };
-        let bad = |text| refused(StatusCode::BAD_REQUEST, text, Upgrade::Request);
+        let bad = Refused::request;
         if request.method() != Method::GET || !has_token(headers, &UPGRADE, "websocket") {
             return Err(refused(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket", Upgrade::Request));
         }
@@ -197,23 +226,7 @@ impl Door {
         if !self.admits_origin(headers) {
             return Err(Refused::origin());
         }
-        let query = request.uri().query().unwrap_or_default();
-        let asks = |pair: &str| query.split('&').any(|one| one == pair);
-        let protocol = choose_protocol(headers).map_err(bad)?;
-        let by_query = asks("format=protobuf") || asks("cf_protocol=protobuf");
-        let protobuf = by_query || protocol == Some(PROTOBUF_PROTOCOL);
-        let (wire, pings) = match direction {
-            Direction::Down if protobuf => return Err(bad("this transport is for JSON")),
-            Direction::Down => (Wire::OneWaySocket, Pings::OneWay),
-            Direction::Both => {
-                let wire = if protobuf { Wire::ProtobufSocket } else { Wire::JsonSocket };
-                let native = asks("cf_ws_frame_ping_pong=true");
-                (wire, if native { Pings::Native } else { Pings::Protocol })
-            }
-        };
-        self.is_open()?;
-        let admission = self.census.admit().ok_or_else(Refused::full)?;
-        Ok(Accepted { accept_key, protocol, wire, pings, admission })
+        Ok(accept_key)
     }
 
     /// Whether new connections are taken at all.
@@ -249,7 +262,7 @@ impl Door {
     }
 
     async fn take(&self, upgraded: Upgraded, accepted: Accepted) -> std::io::Result<()> {
-        let Accepted { wire, pings, admission, .. } = accepted;
+        let Accepted { wire, pings, guest, admission, .. } = accepted;
         let (socket, first_bytes) = match downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(parts) => {
                 let stream = parts.io.into_inner();
@@ -258,7 +271,7 @@ impl Door {
             }
             Err(other) => (self.bridge(other)?, Bytes::new()),
         };
-        self.hand_over((socket, wire), first_bytes, (pings, admission)).await
+        self.hand_over((socket, wire), first_bytes, (pings, guest, admission)).await
     }
 
     /// Gives a connection to the shard whose turn it is.
@@ -266,11 +279,11 @@ impl Door {
         &self,
         (socket, wire): (Handover, Wire),
         first_bytes: Bytes,
-        (pings, admission): (Pings, Admission),
+        (pings, guest, admission): (Pings, Option<Guest>, Admission),
     ) -> std::io::Result<()> {
         let number = self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         let door = (!wire.is_socket()).then(|| self.names.make(number).id());
-        let arrival = Box::new(Arrival { socket, wire, first_bytes, door, pings, admission });
+        let arrival = Box::new(Arrival { socket, wire, first_bytes, door, pings, guest, admission });
         let shard = &self.shards[number];
         match tokio::time::timeout(self.upgrade_timeout, shard.send(Message::Accept(arrival))).await {
             Ok(Ok(())) => Ok(()),
@@ -367,13 +380,13 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(token))
 }
 
-fn switch(accepted: &Accepted) -> Response {
+fn switch(accept_key: &str, protocol: Option<&'static str>) -> Response {
     let mut response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(CONNECTION, "upgrade")
         .header(UPGRADE, "websocket")
-        .header(SEC_WEBSOCKET_ACCEPT, &accepted.accept_key);
-    if let Some(protocol) = accepted.protocol {
+        .header(SEC_WEBSOCKET_ACCEPT, accept_key);
+    if let Some(protocol) = protocol {
         response = response.header(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response.body(Body::empty()).expect("these headers are valid")

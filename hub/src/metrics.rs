@@ -56,6 +56,9 @@ const REVOCATIONS: &str = "hub_revocations";
 /// Confirmations of deliveries, by `outcome`: `stored`, `failed`, `queue_full`.
 const CONFIRMATIONS: &str = "hub_confirmations_total";
 
+/// Events for back ends of Pusher's applications, by `outcome`: `told`, `repeated` (a POST failed), `dropped`.
+const WEBHOOKS: &str = "hub_webhook_events_total";
+
 /// Declares a label's values as an enum whose order is that of the handles.
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)+ }) => {
@@ -135,6 +138,15 @@ label! {
     Control {
         Taken = "taken",
         Unknown = "unknown",
+    }
+}
+
+label! {
+    /// What became of an event for a back end.
+    Told {
+        Done = "told",
+        Repeated = "repeated",
+        Dropped = "dropped",
     }
 }
 
@@ -296,6 +308,11 @@ pub(crate) fn confirmed(outcome: Confirmed, count: u64) {
     counter!(CONFIRMATIONS, "outcome" => Confirmed::ALL[outcome as usize].1).increment(count);
 }
 
+/// Counts events for back ends.
+pub(crate) fn webhooks(outcome: Told, count: u64) {
+    counter!(WEBHOOKS, "outcome" => Told::ALL[outcome as usize].1).increment(count);
+}
+
 /// Counts an encoding.
 pub(crate) fn encoded(wire: Wire, form: &'static str) {
     counter!(ENCODED, "wire" => wire.name(), "form" => form).increment(1);
@@ -328,6 +345,10 @@ pub(crate) fn describe() {
     describe_counter!(CONTROLS, "Entries of the change log for the nodes, by outcome");
     describe_gauge!(REVOCATIONS, "Revocations that are remembered");
     describe_counter!(CONFIRMATIONS, "Confirmations of deliveries, by outcome");
+    describe_counter!(WEBHOOKS, "Events for back ends of Pusher's applications, by outcome");
+    for (_, outcome) in Told::ALL {
+        counter!(WEBHOOKS, "outcome" => outcome).increment(0);
+    }
     for (_, outcome) in Upgrade::ALL {
         counter!(UPGRADES, "outcome" => outcome).increment(0);
     }

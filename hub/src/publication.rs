@@ -8,6 +8,7 @@ use bytes::Bytes;
 use domain::{Attributes, Publisher, Topic};
 use protocol::centrifuge::reply::{ClientInfo, Event, Publication};
 use protocol::centrifuge::{Dialect, Payload, Push, fossil, json};
+use protocol::pusher::{CLIENT_EVENTS, Channel, ServerMessage, event, topics};
 use streams::Partition;
 use tokio::time::Instant;
 
@@ -45,11 +46,20 @@ pub(crate) enum Form {
     Whole,
     /// What has changed since the topic's publication before; whole where that is not shorter.
     Delta,
+    /// As an event of Pusher's, in a channel of this name.
+    Channel(topics::Form),
 }
 
 impl Form {
-    const COUNT: usize = 3;
-    const NAMES: [&str; Self::COUNT] = ["plain", "whole", "delta"];
+    /// Its name in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Whole => "whole",
+            Self::Delta => "delta",
+            Self::Channel(_) => "channel",
+        }
+    }
 }
 
 /// A publication that subscribers receive.
@@ -66,6 +76,8 @@ pub(crate) struct Live {
     frames: [OnceLock<Bytes>; Wire::ALL.len()],
     /// Made when somebody with deltas subscribes.
     deltas: OnceLock<Box<Deltas>>,
+    /// Made when somebody follows it as a channel of Pusher's.
+    channels: OnceLock<Box<[OnceLock<Bytes>; topics::Form::COUNT]>>,
 }
 
 #[derive(Debug)]
@@ -79,7 +91,15 @@ struct Deltas {
 impl Live {
     /// A publication that nobody has encoded yet.
     pub(crate) fn new(topic: Topic, turn: u64, item: Item, base: Option<(u64, Bytes)>) -> Self {
-        Self { topic, turn, item, base, frames: Default::default(), deltas: OnceLock::new() }
+        Self {
+            topic,
+            turn,
+            item,
+            base,
+            frames: Default::default(),
+            deltas: OnceLock::new(),
+            channels: OnceLock::new(),
+        }
     }
 
     /// What a connection of this wire is sent. The first shard with such a subscriber makes it for all.
@@ -88,6 +108,15 @@ impl Live {
         if form == Form::Plain {
             return self.frames[number]
                 .get_or_init(|| self.encode(wire, Form::Plain, self.item.publication()));
+        }
+        if let Form::Channel(channel) = form {
+            let frames = self.channels.get_or_init(Box::default);
+            return frames[channel.index()].get_or_init(|| {
+                metrics::encoded(wire, form.name());
+                let (name, mut message) = (channel.channel_name(&self.topic), Vec::new());
+                channel_message(&self.item, &name, |event| event.write(&mut message));
+                wire.pack(&message)
+            });
         }
         let deltas = self.deltas.get_or_init(|| Box::new(Deltas::new(self)));
         match (form, &deltas.delta) {
@@ -104,7 +133,7 @@ impl Live {
     }
 
     fn encode(&self, wire: Wire, form: Form, publication: Publication<'_>) -> Bytes {
-        metrics::encoded(wire, Form::NAMES[form as usize]);
+        metrics::encoded(wire, form.name());
         let mut message =
             Vec::with_capacity(publication.data.as_bytes().len() + self.topic.as_str().len() + 64);
         wire.write_push(&mut message, Push::to(self.topic.as_str(), Event::Publication(publication)));
@@ -137,6 +166,19 @@ impl Item {
             ..Publication::default()
         }
     }
+}
+
+/// Hands a publication to `write` as an event in the channel `name` of Pusher's. Events of clients say who sent them where
+/// subscribers see each other.
+pub(crate) fn channel_message(item: &Item, name: &str, write: impl FnOnce(&ServerMessage<'_>)) {
+    let attributes = item.attributes.as_deref();
+    let published =
+        event::published(&item.data, attributes.and_then(|attributes| attributes.event.as_deref()));
+    let sender = attributes.and_then(|attributes| attributes.info.as_ref()).map(|info| &*info.user);
+    let shows_sender = published.name.starts_with(CLIENT_EVENTS)
+        && Channel::parse(name, name.len()).is_ok_and(|channel| channel.prefix().has_presence());
+    let user_id = sender.filter(|user| shows_sender && !user.is_empty());
+    write(&ServerMessage::Event { event: &published.name, channel: name, data: published.data, user_id });
 }
 
 /// A client as the protocol writes it.

@@ -20,8 +20,10 @@ mod subscribe;
 use bytes::Bytes;
 use domain::{DeliveryId, DeliveryState, Revocation, Timestamp, Topic, TopicError};
 use protocol::centrifuge::command::{Command, Request};
+use protocol::centrifuge::json;
 use protocol::centrifuge::reply::{Answer, Event, Push, Reply};
 use protocol::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
+use protocol::pusher::ServerMessage;
 use streams::Partition;
 use uuid::Uuid;
 
@@ -35,7 +37,7 @@ use crate::presence::{Presence, Seat};
 use crate::publish::Submission;
 use crate::topics::{ConnectionIndex, SubscriptionId, Topics};
 use crate::wire::Wire;
-use pace::{Pace, Verdict};
+pub(crate) use pace::{Pace, Verdict};
 
 /// What the server calls itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -216,6 +218,14 @@ impl Out {
     /// Adds a push.
     pub(crate) fn push(&mut self, push: Push<'_>) {
         self.wire.write_push(&mut self.messages, push);
+    }
+
+    /// Adds a message of Pusher's protocol.
+    pub(crate) fn tell(&mut self, message: &ServerMessage<'_>) {
+        if !self.messages.is_empty() {
+            self.messages.push(json::SEPARATOR);
+        }
+        message.write(&mut self.messages);
     }
 
     /// Adds the answer to a command. Who connects in one direction is told of the connection by a push.

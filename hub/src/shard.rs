@@ -10,6 +10,7 @@ mod connection;
 mod control;
 mod fanout;
 mod input;
+mod notices;
 mod outgoing;
 mod shedding;
 mod signals;
@@ -46,6 +47,7 @@ use crate::metrics::{CloseReason, ShardMetrics};
 use crate::presence::{Presence, Signal};
 use crate::publication::Batch;
 use crate::publish;
+use crate::pusher::{Guest, Notice};
 use crate::session::{Out, Pings};
 use crate::socket::Handover;
 use crate::topics::{SubscriptionId, Topics};
@@ -81,6 +83,8 @@ pub(crate) enum Message {
     Published(publish::Receipt),
     /// What every node has to do.
     Control(Arc<Control>),
+    /// Something for connections of Pusher's.
+    Notice(Arc<Notice>),
     /// A confirmation has become durable, or has not.
     Confirmed { ticket: Ticket, stored: bool },
 }
@@ -95,6 +99,8 @@ pub(crate) struct Arrival {
     /// The secret name by which further commands reach it; for those that can only be written to.
     pub(crate) door: Option<Uuid>,
     pub(crate) pings: Pings,
+    /// In which application it is, when it speaks Pusher's protocol.
+    pub(crate) guest: Option<Guest>,
     pub(crate) admission: Admission,
 }
 
@@ -222,6 +228,7 @@ fn take(shard: &Rc<RefCell<Shard>>, message: Message) {
         Message::Batch(batch) => shard.publish(&batch),
         Message::Signals(signals) => shard.signal(&signals),
         Message::Void { partition, turn } => shard.void(partition, turn),
+        Message::Notice(notice) => shard.notice(&notice),
         Message::Probed { partition, state } => shard.probed(partition, &state),
         Message::Published(receipt) => shard.published(receipt),
         Message::Control(control) => shard.control(&control),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use domain::{Clock, ReceiptKey};
 use service::token::{ForeignVerifier, TokenVerifier};
-use service::{Faults, Lifecycle};
+use service::{Faults, Lifecycle, http_client};
 use streams::{ChangeLog, StreamsError, WorkQueue};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::info;
@@ -27,6 +27,8 @@ use crate::origin::OriginPattern;
 use crate::presence::Presence;
 use crate::presence::task::Teller;
 use crate::publish;
+use crate::pusher;
+use crate::pusher::http::Desk;
 use crate::revocations::Revocations;
 use crate::shard::{self, Message, Shared};
 use crate::tail::{self, Prober, Tail};
@@ -67,6 +69,9 @@ pub enum StartError {
     /// The threads of the shards cannot be made.
     #[error("a shard of the hub cannot be started")]
     Shard(#[source] io::Error),
+    /// The HTTP client for webhooks cannot be made.
+    #[error(transparent)]
+    Webhooks(#[from] http_client::BuildError),
 }
 
 /// Starts the shards, the tail of the change log and what belongs to them; gives the routes of the front door.
@@ -77,6 +82,8 @@ pub enum StartError {
 /// [`StartError`].
 pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Router, StartError> {
     metrics::describe();
+    let mut config = config;
+    pusher::claim_classes(&mut config);
     let config = Arc::new(config);
     let (histories, ends) = tail::open(&deps.log, &config).await?;
     let limits = &config.limits;
@@ -87,18 +94,19 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     let (probes, questions) = mpsc::channel(PROBES_MAX);
     let node: Arc<str> = node_name().into();
     let presence = Presence::new(&node, &config.presence);
+    let authority = Arc::new(Authority {
+        tokens: deps.tokens.clone(),
+        issuer: deps.issuer.clone(),
+        audience: deps.audience.clone(),
+        foreign: foreign(&config)?,
+        personal_topic: config.tokens.personal_topic,
+        insecure: config.tokens.insecure,
+        receipt_key: deps.receipt_key.clone(),
+        revocations: revocations.clone(),
+    });
     let shared = Shared {
         config: Arc::clone(&config),
-        authority: Arc::new(Authority {
-            tokens: deps.tokens.clone(),
-            issuer: deps.issuer.clone(),
-            audience: deps.audience.clone(),
-            foreign: foreign(&config)?,
-            personal_topic: config.tokens.personal_topic,
-            insecure: config.tokens.insecure,
-            receipt_key: deps.receipt_key.clone(),
-            revocations: revocations.clone(),
-        }),
+        authority: Arc::clone(&authority),
         census: census.clone(),
         histories: histories.clone(),
         presence: presence.clone(),
@@ -115,7 +123,9 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         .map_err(StartError::Shard)?;
     info!(shards = count, log.partitions = histories.partitions(), "the hub has {count} shards");
 
+    let (pusher, counting) = pusher::start(&config.pusher, &node, &deps, &shards, life)?;
     let controls = Controls {
+        counting,
         revocations,
         presence: presence.clone(),
         clock: Arc::clone(&deps.clock),
@@ -129,9 +139,19 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         publish::run(log, submitted, answers).await;
         Ok::<(), Infallible>(())
     });
-    spawn_helpers(&deps, histories, &shards, (tickets, questions), life);
-    Ok(front::router(Door {
-        origins: config.origins.iter().filter_map(|origin| OriginPattern::parse(origin)).collect(),
+    spawn_helpers(&deps, histories.clone(), &shards, (tickets, questions), life);
+    let origins: Vec<_> = config.origins.iter().filter_map(|origin| OriginPattern::parse(origin)).collect();
+    let desk = pusher::http::router(Desk {
+        pusher: Arc::clone(&pusher),
+        log: deps.log.clone(),
+        histories,
+        config: Arc::clone(&config),
+        authority,
+        origins: origins.clone(),
+        clock: Arc::clone(&deps.clock),
+    });
+    let door = front::router(Door {
+        origins,
         census,
         shards,
         turn: AtomicUsize::new(0),
@@ -148,7 +168,9 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
             places: Semaphore::new(config.http.forwards_max as usize),
             timeout: Duration::from_millis(config.http.body_timeout_ms),
         },
-    }))
+        pusher,
+    });
+    Ok(door.merge(desk))
 }
 
 /// A name that no other node has, now or ever.

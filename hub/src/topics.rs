@@ -7,6 +7,7 @@ use slab::Slab;
 use streams::Partition;
 
 use crate::publication::{Form, Live};
+use crate::pusher::ChannelTerms;
 
 /// Number of a connection within its shard.
 pub(crate) type ConnectionIndex = u32;
@@ -40,6 +41,8 @@ pub(crate) struct Terms {
     pub(crate) filter: Option<Filter>,
     /// Joins and leaves, too.
     pub(crate) signals: bool,
+    /// As a channel of Pusher's.
+    pub(crate) channel: Option<ChannelTerms>,
 }
 
 impl Terms {
@@ -51,6 +54,11 @@ impl Terms {
     /// The form in which the subscriber gets `live`; `None` when it does not.
     pub(crate) fn form_of(&mut self, live: &Live) -> Option<Form> {
         let attributes = live.item.attributes.as_deref();
+        if let Some(channel) = self.channel {
+            let sender = attributes.and_then(|attributes| attributes.exclude.as_deref());
+            let is_sender = sender.is_some_and(|sender| sender.parse() == Ok(channel.socket_id));
+            return (!is_sender).then_some(Form::Channel(channel.form));
+        }
         if !self.filter.as_ref().is_none_or(|filter| passes(filter, attributes)) {
             return None;
         }

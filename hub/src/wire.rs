@@ -3,7 +3,14 @@
 use bytes::Bytes;
 use protocol::centrifuge::reply::{Event, Push, Reply};
 use protocol::centrifuge::{Dialect, json};
+use protocol::codes::DisconnectCode;
+use protocol::pusher::ServerMessage;
 use protocol::ws;
+
+use crate::pusher;
+
+/// `pusher:ping` in a text frame.
+const PUSHER_PING: &[u8] = b"\x81\x23{\"event\":\"pusher:ping\",\"data\":\"{}\"}";
 
 /// The form of what goes to a connection. Connections of one wire get the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,11 +32,13 @@ pub(crate) enum Wire {
     OneWayLines,
     /// As [`Wire::Events`], in one direction.
     OneWayEvents,
+    /// Pusher's protocol in text frames of a WebSocket, a frame for each message.
+    Pusher,
 }
 
 impl Wire {
     /// Every wire, in the order of its number.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::JsonSocket,
         Self::ProtobufSocket,
         Self::JsonLines,
@@ -38,6 +47,7 @@ impl Wire {
         Self::OneWaySocket,
         Self::OneWayLines,
         Self::OneWayEvents,
+        Self::Pusher,
     ];
 
     /// Its name in metrics.
@@ -51,6 +61,7 @@ impl Wire {
             Self::OneWaySocket => "one_way_socket",
             Self::OneWayLines => "one_way_lines",
             Self::OneWayEvents => "one_way_events",
+            Self::Pusher => "pusher",
         }
     }
 
@@ -63,13 +74,14 @@ impl Wire {
             | Self::Events
             | Self::OneWaySocket
             | Self::OneWayLines
-            | Self::OneWayEvents => Dialect::Json,
+            | Self::OneWayEvents
+            | Self::Pusher => Dialect::Json,
         }
     }
 
     /// Whether it is a WebSocket; the others are bodies of responses.
     pub(crate) fn is_socket(self) -> bool {
-        matches!(self, Self::JsonSocket | Self::ProtobufSocket | Self::OneWaySocket)
+        matches!(self, Self::JsonSocket | Self::ProtobufSocket | Self::OneWaySocket | Self::Pusher)
     }
 
     /// Whether clients say nothing after their first message.
@@ -77,7 +89,7 @@ impl Wire {
         matches!(self, Self::OneWaySocket | Self::OneWayLines | Self::OneWayEvents)
     }
 
-    /// Adds a push to the messages in `out`.
+    /// Adds a push of Centrifuge's to the messages in `out`.
     pub(crate) fn write_push(self, out: &mut Vec<u8>, push: Push<'_>) {
         if self.is_one_way() {
             self.dialect().write_push(out, &push);
@@ -102,12 +114,17 @@ impl Wire {
                 }
                 events.into()
             }
+            Self::Pusher => {
+                let frames = messages.split(|byte| *byte == json::SEPARATOR);
+                frames.flat_map(|message| ws::frame(ws::Opcode::Text, message)).collect()
+            }
         }
     }
 
     /// The protocol's own ping: an empty message.
     pub(crate) fn ping(self) -> Bytes {
         Bytes::from_static(match self {
+            Self::Pusher => PUSHER_PING,
             Self::JsonSocket | Self::OneWaySocket => b"\x81\x02{}",
             Self::ProtobufSocket => b"\x82\x01\0",
             Self::JsonLines | Self::OneWayLines => b"{}\n",
@@ -118,6 +135,14 @@ impl Wire {
 
     /// The last thing that the server says: why the connection ends.
     pub(crate) fn farewell(self, code: u16, reason: &str) -> Bytes {
+        if self == Self::Pusher
+            && let Some(code) = DisconnectCode::from_code(code).map(pusher::close_code)
+        {
+            // some clients look at the message only
+            let mut message = Vec::new();
+            ServerMessage::Error { code: Some(code), message: code.text() }.write(&mut message);
+            return [&*self.pack(&message), &ws::close_frame(code.code(), code.text())].concat().into();
+        }
         if self.is_socket() {
             return ws::close_frame(code, reason).into();
         }
@@ -151,7 +176,10 @@ mod tests {
         for (number, wire) in Wire::ALL.into_iter().enumerate() {
             assert_eq!(wire as usize, number);
             let mut empty = Vec::new();
-            wire.dialect().write_reply(&mut empty, &Reply::Ping);
+            match wire {
+                Wire::Pusher => ServerMessage::Ping.write(&mut empty),
+                _ => wire.dialect().write_reply(&mut empty, &Reply::Ping),
+            }
             assert_eq!(wire.ping(), wire.pack(&empty), "{wire:?}");
         }
     }
@@ -161,6 +189,9 @@ mod tests {
         assert_eq!(&Wire::JsonSocket.farewell(3001, "shutdown")[..4], b"\x88\x0a\x0b\xb9");
         let push = b"{\"push\":{\"disconnect\":{\"code\":3001,\"reason\":\"shutdown\"}}}\n";
         assert_eq!(&*Wire::JsonLines.farewell(3001, "shutdown"), push);
+        let pusher = Wire::Pusher.farewell(3001, "shutdown");
+        assert!(pusher.ends_with(b"\x88\x1f\x10\x68generic reconnect immediately"), "{pusher:?}");
+        assert_eq!(&Wire::Pusher.farewell(1009, "")[..], b"\x88\x02\x03\xf1");
         let bare = b"data: {\"disconnect\":{\"code\":3500,\"reason\":\"invalid token\"}}\n\n";
         assert_eq!(&*Wire::OneWayEvents.farewell(3500, "invalid token"), bare);
     }

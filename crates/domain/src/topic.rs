@@ -119,6 +119,13 @@ impl Topic {
         }
     }
 
+    /// Whether the name says that listening needs a token for this very topic: after the class, if any, it begins with
+    /// `private-`, `presence-` or `#`.
+    pub fn is_guarded(&self) -> bool {
+        let name = self.0.split_once(':').map_or(&*self.0, |(_, rest)| rest);
+        ["private-", "presence-", "#"].iter().any(|prefix| name.starts_with(prefix))
+    }
+
     /// A hash of the name that is the same on every machine, version and run (FNV-1a, 64 bit): it decides the
     /// partition of the topic in the change log.
     pub fn stable_hash(&self) -> u64 {
@@ -175,6 +182,15 @@ mod tests {
         {
             assert_eq!(kind(other), "Other", "{other}");
         }
+    }
+
+    #[test]
+    fn names_may_say_that_a_token_is_needed() {
+        let guarded = |name: &str| Topic::new(name).unwrap().is_guarded();
+        assert!(guarded("private-x") && guarded("shop:presence-x") && guarded("#server-to-user-7"));
+        assert!(
+            !guarded("festival") && !guarded("venue:5") && !guarded("privately") && !guarded("private-:x")
+        );
     }
 
     #[test]

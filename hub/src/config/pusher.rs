@@ -48,6 +48,9 @@ pub struct Pusher {
     /// Members of one presence channel; one more is refused. 1 to 100,000. Too low: people are turned away. Too high:
     /// everybody who comes gets a long list.
     pub members_max: u32,
+    /// Events of clients and news for back ends that wait for this node; more are refused with 4301, or dropped and
+    /// counted. 16 to 1,000,000. Too low: bursts are refused. Too high: memory.
+    pub queue_max: u32,
     /// Between announcements of how many subscribers the channels of this node have, in milliseconds. 50 to 60,000. Too
     /// low: entries in the change log. Too high: the HTTP API and webhooks lag behind.
     pub counts_every_ms: u64,
@@ -74,6 +77,7 @@ impl Default for Pusher {
             client_events_per_second: 10,
             member_bytes_max: 2_048,
             members_max: 1_000,
+            queue_max: 10_000,
             counts_every_ms: 500,
             node_timeout_ms: 15_000,
             webhooks: Webhooks::default(),
@@ -94,6 +98,7 @@ impl Pusher {
         faults.range("client_events_per_second", self.client_events_per_second, 1..=10_000);
         faults.range("member_bytes_max", self.member_bytes_max, 64..=65_536);
         faults.range("members_max", self.members_max, 1..=100_000);
+        faults.range("queue_max", self.queue_max, 16..=1_000_000);
         faults.range("counts_every_ms", self.counts_every_ms, 50..=60_000);
         faults.range("node_timeout_ms", self.node_timeout_ms, 1_000..=600_000);
         if self.node_timeout_ms < self.counts_every_ms.saturating_mul(4) {

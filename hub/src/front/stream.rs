@@ -91,7 +91,7 @@ async fn open(door: &Arc<Door>, wire: Wire, request: Request) -> Result<Response
     let failed = |_| Refused::unavailable(Upgrade::Failed);
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     let socket = Handover::Bridged(theirs.into_std().map_err(failed)?);
-    door.hand_over((socket, wire), first_bytes, (pings, admission)).await.map_err(failed)?;
+    door.hand_over((socket, wire), first_bytes, (pings, None, admission)).await.map_err(failed)?;
 
     let before = if matches!(wire, Wire::Events | Wire::OneWayEvents) { "\r\n" } else { "" };
     let mut downstream = Downstream::new(ours, Bytes::from_static(before.as_bytes()), place);

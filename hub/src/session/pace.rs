@@ -4,7 +4,7 @@ use crate::config::Limits;
 
 /// The bucket of one connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// Thousandths of commands that may be sent now.
     milli_commands: u32,
     /// When that was counted.
@@ -15,7 +15,7 @@ pub(super) struct Pace {
 
 /// What becomes of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is taken.
     Fine,
     /// It is refused.
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
 
 impl Pace {
     /// A full bucket.
-    pub(super) fn new(limits: &Limits, now_ms: u64) -> Self {
+    pub(crate) fn new(limits: &Limits, now_ms: u64) -> Self {
         Self {
             milli_commands: limits.commands_burst.saturating_mul(1000),
             counted_at_ms: now_ms,
@@ -35,7 +35,7 @@ impl Pace {
     }
 
     /// One more command.
-    pub(super) fn take(&mut self, now_ms: u64, limits: &Limits) -> Verdict {
+    pub(crate) fn take(&mut self, now_ms: u64, limits: &Limits) -> Verdict {
         let elapsed = now_ms.saturating_sub(self.counted_at_ms);
         let earned =
             u32::try_from(elapsed.saturating_mul(u64::from(limits.commands_per_second))).unwrap_or(u32::MAX);

@@ -284,6 +284,7 @@ impl Plan {
             has: self.deltas.map(|_| known),
             filter: self.filter.clone(),
             signals: self.rights.join_leave,
+            channel: None,
         }
     }
 

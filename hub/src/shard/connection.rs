@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::outgoing::Outgoing;
 use crate::census::Admission;
-use crate::session::Session;
+use crate::conversation::Conversation;
 use crate::socket::Socket;
 use crate::wire::Wire;
 
@@ -33,7 +33,7 @@ pub(super) struct Connection {
     pub(super) door: Option<Uuid>,
     /// Wakes the task that watches the socket.
     pub(super) waker: Option<Waker>,
-    pub(super) session: Session,
+    pub(super) session: Conversation,
     pub(super) decoder: Decoder,
     pub(super) outgoing: Outgoing,
     pub(super) state: State,

@@ -6,6 +6,7 @@ use protocol::codes::DisconnectCode;
 use super::input::world;
 use super::{Key, Shard};
 use crate::control::{Command, Control, Disconnect, Whose};
+use crate::conversation::Conversation;
 use crate::session::{Patience, World};
 
 impl Shard {
@@ -29,23 +30,23 @@ impl Shard {
                 self.close(key, code.into());
             }
         }
+        self.close_guests(|session| session.ends(at, revocation));
     }
 
     /// Does what an application's back end wants of one connection.
     fn command(&mut self, key: Key, command: &Command) {
         let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
         self.out.wire = connection.wire;
+        let Conversation::Centrifuge(session) = &mut connection.session else { return };
         let mut world = world!(self, key, Patience::Wait);
         let done = match command {
             Command::Disconnect(disconnect) => return self.disconnect(key, disconnect),
             Command::Unsubscribe { topic, .. } => {
-                connection.session.end_subscription(topic, &mut world, &mut self.out);
+                session.end_subscription(topic, &mut world, &mut self.out);
                 Ok(())
             }
-            Command::Subscribe(begin) => {
-                connection.session.begin_subscription(begin, &mut world, &mut self.out)
-            }
-            Command::Refresh(renewal) => connection.session.renew(renewal, world.now, &mut self.out),
+            Command::Subscribe(begin) => session.begin_subscription(begin, &mut world, &mut self.out),
+            Command::Refresh(renewal) => session.renew(renewal, world.now, &mut self.out),
         };
         self.say(key);
         match done {
@@ -56,7 +57,8 @@ impl Shard {
 
     fn disconnect(&mut self, key: Key, disconnect: &Disconnect) {
         let Some(connection) = self.get(key) else { return };
-        if !disconnect.whitelist.contains(&connection.session.client()) {
+        let Conversation::Centrifuge(session) = &connection.session else { return };
+        if !disconnect.whitelist.contains(&session.client()) {
             let told = (disconnect.code, disconnect.reason.as_str());
             self.close_saying(key, DisconnectCode::ForceNoReconnect.into(), told);
         }
@@ -71,7 +73,11 @@ impl Shard {
         };
         keys.retain(|key| {
             let connection = &self.connections[key.index as usize];
-            connection.is_open() && connection.session.is_of(whose)
+            let meant = match &connection.session {
+                Conversation::Centrifuge(session) => session.is_of(whose),
+                Conversation::Pusher(_) => false, // these commands name clients as the other protocol does
+            };
+            connection.is_open() && meant
         });
         keys
     }

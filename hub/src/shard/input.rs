@@ -15,8 +15,10 @@ use super::connection::{Connection, Deadlines, NEVER, Paused, State};
 use super::outgoing::Outgoing;
 use super::{Arrival, Key, READ_BYTES, Shard};
 use crate::confirm::Ticket;
+use crate::conversation::Conversation;
 use crate::metrics::{CloseReason, Confirmed, confirmed};
 use crate::publish;
+use crate::pusher;
 use crate::session::{Out, Patience, Session, Stop, World};
 
 /// What a session of this shard works with; a macro, because the connection is borrowed at the same time.
@@ -69,7 +71,7 @@ enum Flow {
 impl Shard {
     /// Takes a new socket in; `None` when it cannot be watched.
     pub(super) fn accept(&mut self, arrival: Arrival) -> Option<Key> {
-        let Arrival { socket, wire, first_bytes, door, pings, admission } = arrival;
+        let Arrival { socket, wire, first_bytes, door, pings, guest, admission } = arrival;
         let socket = match socket.register() {
             Ok(socket) => socket,
             Err(error) => {
@@ -88,7 +90,13 @@ impl Shard {
             wire,
             door,
             waker: None,
-            session: Session::new((client, door), pings, config, now_ms),
+            session: match guest {
+                Some(guest) => {
+                    let session = pusher::Session::new(client, guest, &config.limits, now_ms);
+                    Conversation::Pusher(Box::new(session))
+                }
+                None => Conversation::Centrifuge(Session::new((client, door), pings, config, now_ms)),
+            },
             decoder: ws::Decoder::new(ws::Side::Server, config.limits.message_bytes_max),
             outgoing: Outgoing::default(),
             state: State::Open,
@@ -109,6 +117,7 @@ impl Shard {
         if self.drain.is_some() {
             self.close(key, DisconnectCode::Shutdown.into());
         }
+        self.greet(key);
         if let Some(door) = door {
             self.doors.insert(door, key);
         }
@@ -119,6 +128,16 @@ impl Shard {
         }
         self.flush();
         Some(key)
+    }
+
+    /// Says what comes before any command.
+    fn greet(&mut self, key: Key) {
+        let Some(connection) = self.connections.get(key.index as usize) else { return };
+        if let (Conversation::Pusher(session), true) = (&connection.session, connection.is_open()) {
+            self.out.wire = connection.wire;
+            session.greet(&mut self.out);
+            self.settle(key, Flow::Done, None);
+        }
     }
 
     /// Takes commands that came another way than through the connection itself. A connection that is gone is not
@@ -368,7 +387,13 @@ impl Shard {
 }
 
 /// Gives the commands of a frame to the session, in order.
-fn converse(session: &mut Session, frame: &[u8], world: &mut World<'_>, out: &mut Out) -> Flow {
+fn converse(session: &mut Conversation, frame: &[u8], world: &mut World<'_>, out: &mut Out) -> Flow {
+    let session = match session {
+        Conversation::Centrifuge(session) => session,
+        Conversation::Pusher(session) => {
+            return session.receive(frame, world, out).map_or_else(Flow::Close, |()| Flow::Done);
+        }
+    };
     if out.wire.is_one_way() {
         return listen(session, frame, world, out);
     }

@@ -114,6 +114,7 @@ impl Stand {
             first_bytes: Bytes::copy_from_slice(first),
             door,
             pings: Pings::Protocol,
+            guest: None,
             admission: self.census.admit().unwrap(),
         };
         self.tell(Message::Accept(Box::new(arrival)));

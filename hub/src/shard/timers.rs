@@ -61,8 +61,9 @@ impl Shard {
                 self.close(key, DisconnectCode::NoPong.into());
             }
         } else if connection.deadlines.ping_ms <= now_ms {
-            connection.deadlines.ping_ms = now_ms + config.ping_interval_ms;
-            connection.deadlines.pong_ms = now_ms + config.pong_timeout_ms;
+            let (every_ms, timeout_ms) = connection.session.heartbeat_ms(&config);
+            connection.deadlines.ping_ms = now_ms + every_ms;
+            connection.deadlines.pong_ms = now_ms + timeout_ms;
             connection.session.ping();
             let ping = match connection.session.pings() {
                 Pings::Protocol | Pings::OneWay => connection.wire.ping(),
@@ -76,12 +77,14 @@ impl Shard {
     /// Sets the timers of a connection that has just connected or has new credentials.
     pub(super) fn watch(&mut self, key: Key) {
         let now_ms = self.uptime_ms();
-        let half_ms = self.shared.config.ping_interval_ms / 2;
-        let jitter_ms = self.random_below(half_ms + 1);
+        let config = std::sync::Arc::clone(&self.shared.config);
         let Some(connection) = self.get(key) else { return };
         if !connection.session.is_connected() {
             return;
         }
+        let half_ms = connection.session.heartbeat_ms(&config).0 / 2;
+        let jitter_ms = self.random_below(half_ms + 1);
+        let Some(connection) = self.get(key) else { return };
         if connection.deadlines.ping_ms == NEVER {
             connection.deadlines.ping_ms = now_ms + half_ms + jitter_ms;
         }

@@ -13,6 +13,8 @@ mod limits;
 mod measure;
 mod presence;
 mod publish;
+mod pusher;
+mod pusher_client;
 mod recovery;
 mod revocation;
 mod streams;

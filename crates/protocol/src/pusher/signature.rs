@@ -92,6 +92,32 @@ impl Signer {
         self.is_auth(auth, &channel_text(socket_id, channel, channel_data))
     }
 
+    /// As [`Signer::channel_auth`], with text for whoever checks it: no client looks into an `auth`.
+    pub fn channel_auth_for(
+        &self,
+        bearer: &str,
+        socket_id: SocketId,
+        channel: &str,
+        channel_data: Option<&str>,
+    ) -> String {
+        let text = bearer_text(bearer, &channel_text(socket_id, channel, channel_data));
+        format!("{}:{}", self.auth(&text), hex::encode(bearer))
+    }
+
+    /// The text in an `auth` of [`Signer::channel_auth_for`]; `None` when it does not open the channel.
+    pub fn opens_channel_for(
+        &self,
+        auth: &str,
+        socket_id: SocketId,
+        channel: &str,
+        channel_data: Option<&str>,
+    ) -> Option<String> {
+        let (auth, bearer) = auth.rsplit_once(':').filter(|(auth, _)| auth.contains(':'))?;
+        let bearer = hex::decode(bearer).ok().and_then(|bytes| String::from_utf8(bytes).ok())?;
+        let text = bearer_text(&bearer, &channel_text(socket_id, channel, channel_data));
+        self.is_auth(auth, &text).then_some(bearer)
+    }
+
     /// The `auth` that says who the user of a connection is.
     pub fn user_auth(&self, socket_id: SocketId, user_data: &str) -> String {
         self.auth(&user_text(socket_id, user_data))
@@ -238,6 +264,11 @@ fn channel_text(socket_id: SocketId, channel: &str, channel_data: Option<&str>) 
     }
 }
 
+/// Begins as nothing that an application signs for its clients.
+fn bearer_text(bearer: &str, text: &str) -> String {
+    format!("munadi:{}:{bearer}:{text}", bearer.len())
+}
+
 fn user_text(socket_id: SocketId, user_data: &str) -> String {
     format!("{socket_id}::user::{user_data}")
 }
@@ -294,6 +325,17 @@ mod tests {
             "presence-x",
             Some("{}")
         ));
+    }
+
+    #[test]
+    fn an_auth_may_carry_who_is_behind_it() {
+        let auth = signer().channel_auth_for("42.7.s", SOCKET, "private-x", None);
+        let opens = |auth: &str, channel| signer().opens_channel_for(auth, SOCKET, channel, None);
+        assert_eq!(opens(&auth, "private-x").as_deref(), Some("42.7.s"));
+        assert_eq!(opens(&auth, "private-y"), None);
+        assert_eq!(opens(&auth.replace("3432", "3433"), "private-x"), None, "it cannot be exchanged");
+        assert!(!signer().opens_channel(&auth, SOCKET, "private-x", None));
+        assert_eq!(opens(&signer().channel_auth(SOCKET, "private-x", None), "private-x"), None);
     }
 
     const BODY: &[u8] = br#"{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}"#;
