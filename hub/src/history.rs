@@ -7,6 +7,7 @@
 //! that takes its snapshot at turn T and then follows the events after T has neither a gap nor a duplicate.
 
 mod partition;
+mod reached;
 mod recovery;
 
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};

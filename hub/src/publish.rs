@@ -1,10 +1,13 @@
 //! Publications of clients on their way to the change log, from which every subscriber has them, the sender too.
 
+use std::time::Duration;
+
 use protocol::codes::ErrorCode;
 use streams::{ChangeLog, NewPublication};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::history::Histories;
 use crate::shard::{Key, Message};
 
 /// Publications that are appended together.
@@ -35,9 +38,11 @@ pub(crate) struct Receipt {
     pub(crate) refused: Option<ErrorCode>,
 }
 
-/// Appends publications as they come, in their order, and has the shards answer. Ends with the shards.
+/// Appends publications as they come, in their order, and has the shards answer; before that waits, for at most
+/// `patience`, until this node has read them, so that their publishers can, too. Ends with the shards.
 pub(crate) async fn run(
-    log: ChangeLog,
+    (log, histories): (ChangeLog, Histories),
+    patience: Duration,
     mut tickets: mpsc::Receiver<Ticket>,
     shards: Vec<mpsc::Sender<Message>>,
 ) {
@@ -52,7 +57,12 @@ pub(crate) async fn run(
             publications.extend(fits.then_some(submission.publication));
         }
         let refused = match log.append(&publications).await {
-            Ok(_) => None,
+            Ok(positions) => {
+                let partition = |publication: &NewPublication| log.partition_of(&publication.topic);
+                let positions: Vec<_> = publications.iter().map(partition).zip(positions).collect();
+                histories.reached_all(&positions, patience).await;
+                None
+            }
             Err(error) => {
                 warn!("publications of clients could not be appended: {error:#}");
                 Some(ErrorCode::Internal)

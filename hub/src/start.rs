@@ -134,9 +134,10 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     };
     let warm = spawn_tail(&config, &deps, (histories.clone(), controls), (shards.clone(), ends), life);
     spawn_teller(presence, &deps, &shards, life);
-    let (log, answers) = (deps.log.clone(), shards.clone());
+    let (log, answers) = ((deps.log.clone(), histories.clone()), shards.clone());
+    let patience = Duration::from_millis(config.hold_ms);
     life.spawn("hub.publish", async move {
-        publish::run(log, submitted, answers).await;
+        publish::run(log, patience, submitted, answers).await;
         Ok::<(), Infallible>(())
     });
     spawn_helpers(&deps, histories.clone(), &shards, (tickets, questions), life);

@@ -181,6 +181,7 @@ impl Tail {
                 Err(hole) => return (publications, Some(hole)),
             }
         }
+        history.moved.notify_waiters();
         (publications, None)
     }
 

@@ -10,6 +10,7 @@ use domain::{DeliveryId, Timestamp, Topic};
 use hashbrown::HashMap;
 use slab::Slab;
 use streams::{Entry, Epoch, PartitionState};
+use tokio::sync::Notify;
 
 use crate::config::{self, Classes};
 use crate::publication::Item;
@@ -120,6 +121,8 @@ pub(crate) struct PartitionHistory {
     idle: VecDeque<usize>,
     bytes: usize,
     budget: Budget,
+    /// Told when entries were applied.
+    pub(crate) moved: Arc<Notify>,
     classes: Arc<Classes>,
 }
 
@@ -145,6 +148,7 @@ impl PartitionHistory {
             bytes: 0,
             budget,
             classes: Arc::default(),
+            moved: Arc::default(),
         }
     }
 
@@ -191,8 +195,8 @@ impl PartitionHistory {
     /// Drops everything and begins after `state.trimmed` in its epoch; gives the turn of the loss.
     pub(crate) fn restart(&mut self, state: &PartitionState) -> u64 {
         let turn = self.turn + 1;
-        let classes = Arc::clone(&self.classes);
-        *self = Self { turn, classes, ..Self::new(state.epoch.clone(), state.trimmed, self.budget) };
+        let (classes, moved) = (Arc::clone(&self.classes), Arc::clone(&self.moved));
+        *self = Self { turn, classes, moved, ..Self::new(state.epoch.clone(), state.trimmed, self.budget) };
         turn
     }
 

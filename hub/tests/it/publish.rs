@@ -32,6 +32,19 @@ async fn subscribers_hear_each_other_and_know_who_speaks() {
     assert_eq!(page["history"]["publications"][0]["info"]["user"], json!("7"));
 }
 
+/// Goal: who has published reads what they have published, at once.
+#[tokio::test]
+async fn publishers_read_their_own_publications() {
+    let hub = hub().await;
+    let mut client = hub.client(7).await;
+    client.subscribe("chat:1").await;
+    for number in 0..50 {
+        client.ask("publish", json!({ "channel": "chat:1", "data": number })).await;
+        let page = client.ask("history", json!({ "channel": "chat:1", "limit": 1, "reverse": true })).await;
+        assert_eq!(page["history"]["publications"][0]["data"], json!(number));
+    }
+}
+
 #[tokio::test]
 async fn who_may_not_is_refused_and_nobody_hears_it() {
     let hub = hub().await;
