@@ -104,3 +104,48 @@ pub(crate) async fn deliver(letter: &[u8], shards: &[mpsc::Sender<Message>]) {
         debug!("commands came for a shard that is not here");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::ManualClock;
+
+    use super::*;
+
+    async fn forwards(places: usize) -> (Forwards, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new("2026-07-15T20:00:00Z".parse().unwrap()));
+        let config = streams::Config { publication_bytes_max: 1_024, ..streams::Config::default() };
+        let (log, _) = streams::open(&config, dir.path(), Arc::clone(&clock)).await.unwrap();
+        (Forwards { log, clock, places: Semaphore::new(places), timeout: Duration::from_secs(5) }, dir)
+    }
+
+    #[tokio::test]
+    async fn commands_are_forwarded_within_limits() {
+        let (forwards, _dir) = forwards(1).await;
+        let session = Uuid::from_u128(3);
+        assert!(forwards.send("one", session, b"{}").await.is_ok());
+        assert!(forwards.send("one", session, b"{}").await.is_ok(), "the place was given back");
+        let long = vec![b' '; 2_000];
+        assert!(matches!(forwards.send("one", session, &long).await, Err(ForwardError::TooLong)));
+        assert!(matches!(forwards.send("no name\n", session, b"{}").await, Err(ForwardError::NoNode)));
+        let _taken = forwards.places.acquire().await;
+        assert!(matches!(forwards.send("one", session, b"{}").await, Err(ForwardError::Late)));
+    }
+
+    #[tokio::test]
+    async fn letters_reach_the_shard_that_the_session_names() {
+        let (first, mut others) = mpsc::channel(4);
+        let (second, mut ours) = mpsc::channel(4);
+        let session = Uuid::from_bytes([1; 16]);
+        let letter = Letter::Commands { session, frame: STANDARD.encode("{}") };
+        let letter = serde_json::to_vec(&letter).unwrap();
+        let strange = String::from_utf8(letter.clone()).unwrap().replace("0101", "0909");
+        let shards = [first, second];
+        for letter in [b"{}".as_slice(), b"", strange.as_bytes(), &letter] {
+            deliver(letter, &shards).await;
+        }
+        let Ok(Message::Commands { door, frame }) = ours.try_recv() else { panic!("it has come") };
+        assert_eq!((door, &*frame), (session, &b"{}"[..]));
+        assert!(ours.try_recv().is_err() && others.try_recv().is_err());
+    }
+}

@@ -8,6 +8,7 @@ mod access;
 mod command;
 mod connect;
 mod history;
+mod listen;
 mod pace;
 mod position;
 mod presence;

@@ -11,6 +11,7 @@ use protocol::codes::{DisconnectCode, ErrorCode};
 use tracing::debug;
 
 use super::access::{identify, ttl};
+use super::listen::wished;
 use super::shedding::stays_unsubscribed;
 use super::subscribe::{Plan, plan};
 use super::{Extra, Fault, Out, Phase, Pings, Session, Subscription, VERSION, World};
@@ -44,13 +45,16 @@ impl Session {
         out: &mut Out,
     ) -> Result<(), Fault> {
         let identity = identify(&request.token, world)?;
-        let grants = identity.as_ref().map_or(&[][..], |identity| &identity.grants);
+        let mut grants = identity.as_ref().map_or_else(Vec::new, |identity| identity.grants.clone());
+        if out.wire.is_one_way() {
+            grants.extend(wished(request, identity.as_ref(), world));
+        }
         if grants.len() > usize::from(world.config.limits.topics_per_connection_max) {
             return Err(DisconnectCode::ChannelLimit.into());
         }
-        check_wishes(request, grants, world.config)?;
+        check_wishes(request, &grants, world.config)?;
         let mut plans = Vec::with_capacity(grants.len());
-        for grant in grants {
+        for grant in &grants {
             plans.push(plan_grant(grant, request, (world, out.wire.dialect()))?);
         }
         if identity.as_ref().is_some_and(|identity| !world.census.enter(&identity.user)) {
@@ -65,41 +69,37 @@ impl Session {
         self.stays_unsubscribed = stays_unsubscribed(&request.name, &request.version);
         self.phase = Phase::Connected;
         self.identity = identity.map(Box::new);
-        self.begin_grants(&plans, world);
+        self.begin(&grants, &plans, world);
         self.note_expiry();
-        self.confirm_wishes(request, world, out);
-        self.say_connected(id, &plans, world, out);
+        for grant in &grants {
+            self.confirm_received(&grant.topic, request.subs.get(grant.topic.as_str()), world, out);
+        }
+        self.say_connected(id, grants.iter().zip(&plans), world, out);
         Ok(())
     }
 
-    fn confirm_wishes(&self, request: &ConnectRequest<'_>, world: &World<'_>, out: &mut Out) {
-        for grant in self.identity.iter().flat_map(|identity| &identity.grants) {
-            self.confirm_received(&grant.topic, request.subs.get(grant.topic.as_str()), world, out);
-        }
-    }
-
-    /// Begins the subscriptions that the credentials bring.
-    fn begin_grants(&mut self, plans: &[Plan], world: &mut World<'_>) {
-        for (at, plan) in plans.iter().enumerate() {
-            let Some(grant) = self.identity.as_ref().and_then(|identity| identity.grants.get(at)) else {
-                return;
-            };
-            let topic = grant.topic.clone();
+    /// Begins the subscriptions that the client is granted.
+    fn begin(&mut self, grants: &[Grant], plans: &[Plan], world: &mut World<'_>) {
+        for (grant, plan) in grants.iter().zip(plans) {
             let extra = Extra { info: grant.info.clone(), ..Extra::default() }.boxed();
             let place = (world.connection, plan.from);
-            let id = world.topics.join(&topic, plan.partition, place, plan.terms().boxed());
+            let id = world.topics.join(&grant.topic, plan.partition, place, plan.terms().boxed());
             self.subscriptions.push(Subscription { id, server_side: true, by_token: false, extra });
-            self.take_seat(&topic, plan.rights, world);
+            self.take_seat(&grant.topic, plan.rights, world);
             world.metrics.recovery(plan.outcome);
         }
     }
 
-    fn say_connected(&self, id: u32, plans: &[Plan], world: &World<'_>, out: &mut Out) {
+    fn say_connected<'p>(
+        &self,
+        id: u32,
+        plans: impl Iterator<Item = (&'p Grant, &'p Plan)>,
+        world: &World<'_>,
+        out: &mut Out,
+    ) {
         let expires_at = self.identity.as_ref().and_then(|identity| identity.expires_at);
-        let grants = self.identity.as_ref().map_or(&[][..], |identity| &identity.grants);
-        let topics = grants.iter().map(|grant| grant.topic.as_str().into());
         let subs: BTreeMap<Cow<'_, str>, SubscribeResult<'_>> =
-            topics.zip(plans.iter().map(|plan| plan.result(world.now))).collect();
+            plans.map(|(grant, plan)| (grant.topic.as_str().into(), plan.result(world.now))).collect();
         let ping = match self.pings {
             Pings::Native => 0,
             Pings::Protocol | Pings::OneWay => world.config.ping_interval_ms.div_ceil(1000),

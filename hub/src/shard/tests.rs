@@ -480,3 +480,22 @@ fn commands_come_by_the_door() {
     peer.stream.read_to_string(&mut rest).unwrap();
     assert!(rest.starts_with("{\"push\":{\"disconnect\":{\"code\":3001,"), "{rest}");
 }
+
+/// Goal: what piles up behind a held command has a bound, and the client is told that it sends too much.
+#[test]
+fn commands_that_pile_up_end_the_connection() {
+    let stand = Stand::new(|config| {
+        config.hold_ms = 4_000;
+        config.limits.message_bytes_max = 4_096;
+    });
+    let door = Uuid::from_u128(7);
+    let mut peer = stand.peer_on(Wire::JsonLines, Some(door), b"{\"id\":1,\"connect\":{}}");
+    assert!(peer.hear_line().get("connect").is_some());
+    let frame = |command: &Value| Bytes::from(command.to_string());
+    stand.tell(Message::Commands { door, frame: frame(&recover(2, 5)) }); // the node is at 0
+    let long = json!({ "id": 3, "rpc": { "method": "time", "data": "x".repeat(3_000) } });
+    for _ in 0..2 {
+        stand.tell(Message::Commands { door, frame: frame(&long) });
+    }
+    assert_eq!(peer.hear_line()["push"]["disconnect"]["code"], json!(3013));
+}

@@ -6,6 +6,9 @@ use protocol::centrifuge::reply::{Answer, Event};
 use protocol::centrifuge::{Dialect, EmulationRequest, Reply, Request};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
@@ -170,7 +173,7 @@ async fn a_client_that_leaves_gives_its_place_back() {
         assert_eq!(knock().await, StatusCode::SERVICE_UNAVAILABLE, "{way}");
         drop(stream);
         let admitted = async { while knock().await != StatusCode::OK {} };
-        tokio::time::timeout(PATIENCE, admitted).await.expect("there is room again");
+        timeout(PATIENCE, admitted).await.expect("there is room again");
     }
 }
 
@@ -354,6 +357,48 @@ async fn listeners_hear_bare_pushes() {
         let subscribed = again.said().await["connect"]["subs"]["user:5"].clone();
         assert_eq!(subscribed["recovered"], true);
         assert_eq!(subscribed["publications"], json!([{ "data": "later", "offset": missed }]));
+    }
+}
+
+/// Goal: `curl` needs no token for what everybody may know, and hears what it missed.
+#[tokio::test]
+async fn listeners_name_their_topics() {
+    let hub = TestHub::new().await;
+    let before = hub.ground.publish("venue:5", json!("before")).await;
+    for path in ["uni_sse", "uni_http_stream"] {
+        let request = json!({ "subs": { "venue:5": {}, "staff:gate": {}, "user:5": {} } });
+        let mut stream = listen(&hub, path, &request).await;
+        let subs = stream.said().await["connect"]["subs"].clone();
+        assert_eq!(subs.as_object().unwrap().keys().collect::<Vec<_>>(), ["venue:5"], "{path}");
+        hub.ground.publish("staff:gate", json!("secret")).await;
+        let offset = hub.ground.publish("venue:5", json!("now")).await;
+        let publication = json!({ "channel": "venue:5", "pub": { "data": "now", "offset": offset } });
+        assert_eq!(stream.said().await, publication);
+
+        let position = json!({ "recover": true, "epoch": subs["venue:5"]["epoch"], "offset": before });
+        let mut again = listen(&hub, path, &json!({ "subs": { "venue:5": position } })).await;
+        let recovered = again.said().await["connect"]["subs"]["venue:5"].clone();
+        assert_eq!(recovered["recovered"], true, "{path}");
+        assert_eq!(recovered["publications"].as_array().unwrap().last().unwrap()["data"], "now");
+    }
+    let mut stream = listen(&hub, "uni_sse", &json!({ "subs": { "nowhere:5": {} } })).await;
+    assert_eq!(stream.rest().await[0]["disconnect"]["code"], 3501, "there is no such class");
+    let many: serde_json::Map<_, _> = (1..200).map(|id| (format!("venue:{id}"), json!({}))).collect();
+    let mut stream = listen(&hub, "uni_http_stream", &json!({ "subs": many })).await;
+    assert_eq!(stream.rest().await[0]["disconnect"]["code"], 3505);
+}
+
+/// Goal: a request whose body does not come is let go.
+#[tokio::test]
+async fn half_sent_requests_are_given_up() {
+    let hub = TestHub::with(|config| config.http.body_timeout_ms = 100).await;
+    for path in ["/emulation", "/connection/http_stream", "/connection/uni_sse"] {
+        let mut socket = TcpStream::connect(hub.address).await.unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{{\"a");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        timeout(PATIENCE, socket.read_exact(&mut answer)).await.expect("it is answered").unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 408", "{path}");
     }
 }
 
