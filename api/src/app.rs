@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::{Clock, FestivalDays, ReceiptKey, Zone};
 use service::Lifecycle;
+use service::address::AddressRange;
 use service::token::{TokenSigner, TokenVerifier};
 use store::Store;
 use tokio::sync::Semaphore;
@@ -17,7 +18,7 @@ use crate::config::Config;
 use crate::cursor::Cursors;
 use crate::error::ApiError;
 use crate::fault::{Fault, Rule};
-use crate::limits::{AddressRange, RateLimiter};
+use crate::limits::RateLimiter;
 use crate::lockout::Lockout;
 use crate::metrics;
 use crate::passwords::{PasswordError, Passwords};

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use service::Faults;
 
-use crate::limits::AddressRange;
+use service::address::AddressRange;
 
 /// `[api]`.
 #[derive(Debug, Clone, Deserialize)]

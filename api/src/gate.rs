@@ -9,12 +9,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::{Claims, Permission, Principal};
 use metrics::{counter, gauge};
+use service::address::AddressPrefix;
 use service::token::TokenError;
 
 use crate::app::App;
 use crate::code::Code;
 use crate::error::ApiError;
-use crate::limits::{Class, Key, Standing, address_key};
+use crate::limits::{Class, Key, Standing};
 use crate::metrics as names;
 
 /// When to come back after an overload.
@@ -66,7 +67,7 @@ impl Drop for Leaving {
 
 fn identify(app: &App, request: &Request) -> Identity {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    let address = address_key(peer, request.headers(), &app.trusted_proxies);
+    let address = Key::Address(AddressPrefix::of(peer, request.headers(), &app.trusted_proxies));
     let principal = match bearer(request.headers()) {
         Ok(None) => Ok(None),
         Ok(Some(token)) => verify(app, token).map(Some),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use dashmap::DashMap;
+use service::address::AddressPrefix;
 
 /// The count of this process. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -15,24 +16,57 @@ struct Inner {
     connections_max: u32,
     users: DashMap<Arc<str>, u32>,
     per_user_max: u32,
+    addresses: DashMap<AddressPrefix, u32>,
+    per_address_max: u32,
 }
 
 /// One connection's place among those that are allowed; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Admission(Census);
+pub(crate) struct Admission {
+    census: Census,
+    address: Option<AddressPrefix>,
+}
+
+/// Which places are all taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// Those of the node.
+    Node,
+    /// Those of the address.
+    Address,
+}
 
 impl Census {
     /// With these limits.
-    pub(crate) fn new(connections_max: u32, per_user_max: u32) -> Self {
-        let connections = AtomicU32::new(0);
-        Self(Arc::new(Inner { connections, connections_max, users: DashMap::new(), per_user_max }))
+    pub(crate) fn new(connections_max: u32, per_user_max: u32, per_address_max: u32) -> Self {
+        Self(Arc::new(Inner {
+            connections: AtomicU32::new(0),
+            connections_max,
+            users: DashMap::new(),
+            per_user_max,
+            addresses: DashMap::new(),
+            per_address_max,
+        }))
     }
 
-    /// A place for one more connection; `None` when there is none.
-    pub(crate) fn admit(&self) -> Option<Admission> {
+    /// A place for one more connection from `address`.
+    ///
+    /// # Errors
+    /// [`Full`] when there is none.
+    pub(crate) fn admit(&self, address: AddressPrefix) -> Result<Admission, Full> {
         let more = |count| (count < self.0.connections_max).then_some(count + 1);
-        self.0.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Admission(self.clone()))
+        self.0
+            .connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map_err(|_| Full::Node)?;
+        let mut admission = Admission { census: self.clone(), address: None };
+        let mut count = self.0.addresses.entry(address).or_insert(0);
+        if *count >= self.0.per_address_max {
+            return Err(Full::Address); // the place of the node is given back
+        }
+        *count += 1;
+        admission.address = Some(address);
+        Ok(admission)
     }
 
     /// Counts a connection of `user`; false when it would be one too many. Nobody in particular is not counted.
@@ -57,7 +91,13 @@ impl Census {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.0.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.census.0.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            self.census.0.addresses.remove_if_mut(&address, |_, count| {
+                *count -= 1;
+                *count == 0
+            });
+        }
     }
 }
 
@@ -67,11 +107,15 @@ mod tests {
 
     #[test]
     fn places_are_given_back() {
-        let census = Census::new(2, 1);
-        let (one, two) = (census.admit(), census.admit());
-        assert!(one.is_some() && two.is_some() && census.admit().is_none());
+        let census = Census::new(3, 1, 2);
+        let (here, there) = (AddressPrefix(1), AddressPrefix(2));
+        let (one, two) = (census.admit(here), census.admit(here));
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!(census.admit(here).err(), Some(Full::Address));
+        let three = census.admit(there);
+        assert_eq!((three.is_ok(), census.admit(there).err()), (true, Some(Full::Node)));
         drop(one);
-        assert!(census.admit().is_some());
+        assert!(census.admit(here).is_ok());
         let [ali, mona, nobody]: [Arc<str>; 3] = ["ali", "mona", ""].map(Arc::from);
         assert!(census.enter(&ali) && !census.enter(&ali) && census.enter(&mona));
         assert!(census.enter(&nobody) && census.enter(&nobody));

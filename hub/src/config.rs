@@ -1,6 +1,7 @@
 //! `[hub]` in the configuration: every limit, wait and retry of the sockets.
 
 mod classes;
+mod door;
 mod history;
 mod http;
 mod limits;
@@ -15,6 +16,7 @@ use service::Faults;
 
 pub(crate) use self::classes::DEFAULT as DEFAULT_CLASS;
 pub use self::classes::{Class, Classes, Offer, Who};
+pub use self::door::DoorLimits;
 pub use self::history::History;
 pub use self::http::{Http, Refusals};
 pub use self::limits::Limits;
@@ -67,6 +69,8 @@ pub struct Config {
     /// For an accepted upgrade to become a socket, in milliseconds. 100 to 60,000. Too low: slow phones fail. Too high:
     /// half-made sockets pile up.
     pub upgrade_timeout_ms: u64,
+    /// What the front door lets in.
+    pub door: DoorLimits,
     /// Limits that keep one client from hurting the others.
     pub limits: Limits,
     /// What is kept in memory for those who come back.
@@ -103,6 +107,7 @@ impl Default for Config {
             drain_window_ms: 10_000,
             resync_spread_ms: 5_000,
             upgrade_timeout_ms: 10_000,
+            door: DoorLimits::default(),
             limits: Limits::default(),
             history: History::default(),
             tail: Tail::default(),
@@ -138,6 +143,7 @@ impl Config {
                 faults.add("origins", format!("\"{origin}\" is not an origin such as https://*.example.org"));
             }
         }
+        faults.section("door", |faults| self.door.check(faults));
         faults.section("limits", |faults| self.limits.check(faults));
         faults.section("history", |faults| self.history.check(faults));
         faults.section("tail", |faults| self.tail.check(faults));

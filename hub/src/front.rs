@@ -10,13 +10,14 @@ mod names;
 mod pusher;
 mod stream;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::handler::Handler;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
@@ -32,15 +33,17 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use protocol::ws;
 use service::Lifecycle;
+use service::address::{AddressPrefix, AddressRange};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
-use crate::census::{Admission, Census};
+use crate::census::{Admission, Census, Full};
 use crate::config::Http;
 use crate::forward::{ForwardError, Forwards};
 use crate::metrics::{self, Upgrade};
 use crate::origin::{self, OriginPattern};
+use crate::paces::{Paces, TooFast};
 use crate::pusher::{Guest, Pusher};
 use crate::session::Pings;
 use crate::shard::{Arrival, Message};
@@ -59,6 +62,10 @@ const RETRY_SECONDS: &str = "5";
 pub(crate) struct Door {
     pub(crate) origins: Vec<OriginPattern>,
     pub(crate) census: Census,
+    /// How fast connections may begin.
+    pub(crate) paces: Paces,
+    /// Whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<AddressRange>,
     pub(crate) shards: Vec<mpsc::Sender<Message>>,
     /// Takes turns among the shards.
     pub(crate) turn: AtomicUsize,
@@ -198,8 +205,7 @@ impl Door {
                 (wire, if native { Pings::Native } else { Pings::Protocol })
             }
         };
-        self.is_open()?;
-        let admission = self.census.admit().ok_or_else(Refused::full)?;
+        let admission = self.enter(request)?;
         Ok(Accepted { accept_key, protocol, wire, pings, guest: None, admission })
     }
 
@@ -227,6 +233,23 @@ impl Door {
             return Err(Refused::origin());
         }
         Ok(accept_key)
+    }
+
+    /// Takes a place for a connection that begins with this request.
+    fn enter(&self, request: &Request) -> Result<Admission, Refused> {
+        self.is_open()?;
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        let address = AddressPrefix::of(peer, request.headers(), &self.trusted_proxies);
+        self.paces.connect(address).map_err(|too_fast| match too_fast {
+            TooFast::Node => Refused::busy("too many connections begin", Upgrade::Pace),
+            TooFast::Address => {
+                Refused::busy("too many connections of your network begin", Upgrade::AddressPace)
+            }
+        })?;
+        self.census.admit(address).map_err(|full| match full {
+            Full::Node => Refused::full(),
+            Full::Address => Refused::busy("too many connections of your network", Upgrade::Address),
+        })
     }
 
     /// Whether new connections are taken at all.
@@ -315,15 +338,15 @@ impl Refused {
     }
 
     fn full() -> Self {
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            text: "too many connections",
-            outcome: Upgrade::Limit,
-        }
+        Self::busy("too many connections", Upgrade::Limit)
     }
 
     fn unavailable(outcome: Upgrade) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, text: "not now", outcome }
+        Self::busy("not now", outcome)
+    }
+
+    fn busy(text: &'static str, outcome: Upgrade) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, text, outcome }
     }
 
     fn unknown_session() -> Self {

@@ -17,6 +17,7 @@ mod front;
 mod history;
 mod metrics;
 mod origin;
+mod paces;
 mod presence;
 mod publication;
 mod publish;
@@ -32,7 +33,7 @@ mod users;
 mod wire;
 
 pub use config::{
-    App, Class, Classes, Config, History, Http, Limits, Offer, Presence, Pusher, Refusals, Revocations, Tail,
-    Tokens, WebhookKind, Webhooks, Who,
+    App, Class, Classes, Config, DoorLimits, History, Http, Limits, Offer, Presence, Pusher, Refusals,
+    Revocations, Tail, Tokens, WebhookKind, Webhooks, Who,
 };
 pub use start::{Deps, StartError, start};

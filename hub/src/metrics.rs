@@ -14,7 +14,8 @@ use crate::wire::Wire;
 const CONNECTIONS: &str = "hub_connections";
 /// Subscriptions of open sockets, by `shard`.
 const SUBSCRIPTIONS: &str = "hub_subscriptions";
-/// Upgrades, by `outcome`: `accepted`, `refused_limit`, `refused_origin`, `refused_request`, `draining`, `failed`.
+/// Upgrades, by `outcome`: `accepted`, `refused_limit`, `refused_pace` and, of one address,
+/// `refused_address` and `refused_address_pace`, `refused_origin`, `refused_request`, `draining`, `failed`.
 const UPGRADES: &str = "hub_upgrades_total";
 /// Commands of clients, by `kind`.
 const COMMANDS: &str = "hub_commands_total";
@@ -77,6 +78,9 @@ label! {
     Upgrade {
         Accepted = "accepted",
         Limit = "refused_limit",
+        Pace = "refused_pace",
+        Address = "refused_address",
+        AddressPace = "refused_address_pace",
         Origin = "refused_origin",
         Request = "refused_request",
         Draining = "draining",

@@ -34,6 +34,7 @@ use crate::config::Config;
 use crate::control;
 use crate::history::Histories;
 use crate::metrics::{CommandKind, ShardMetrics};
+use crate::paces::Paces;
 use crate::presence::{Presence, Seat};
 use crate::publish::Submission;
 use crate::topics::{ConnectionIndex, SubscriptionId, Topics};
@@ -116,6 +117,7 @@ pub(crate) struct World<'w> {
     pub(crate) config: &'w Config,
     pub(crate) authority: &'w Authority,
     pub(crate) census: &'w Census,
+    pub(crate) paces: &'w Paces,
     pub(crate) histories: &'w Histories,
     pub(crate) presence: &'w Presence,
     pub(crate) topics: &'w mut Topics,
@@ -276,7 +278,11 @@ impl Session {
             return self.pong();
         }
         world.metrics.command(CommandKind::of(&command.request));
-        match self.pace.take(world.uptime_ms, &world.config.limits) {
+        let in_time = self
+            .identity
+            .as_ref()
+            .is_none_or(|identity| identity.user.is_empty() || world.paces.command(&identity.user));
+        match self.pace.take(world.uptime_ms, in_time, &world.config.limits) {
             Verdict::Fine => {}
             Verdict::TooFast if command.id != 0 => {
                 refuse(command.id, ErrorCode::TooManyRequests, world, out);
@@ -291,6 +297,10 @@ impl Session {
             Err(Fault::Refused(code)) if out.wire.is_one_way() => Err(Stop::Close(code.as_disconnect())),
             Err(Fault::Refused(code)) => {
                 refuse(command.id, code, world, out);
+                let may_go_on = code.is_temporary() || self.pace.fail(world.uptime_ms, &world.config.limits);
+                if !may_go_on {
+                    return Err(Stop::Close(DisconnectCode::TooManyErrors));
+                }
                 Ok(())
             }
             Err(Fault::Stop(stop)) => Err(stop),

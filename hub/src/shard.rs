@@ -44,6 +44,7 @@ use crate::confirm::Ticket;
 use crate::control::Control;
 use crate::history::Histories;
 use crate::metrics::{CloseReason, ShardMetrics};
+use crate::paces::Paces;
 use crate::presence::{Presence, Signal};
 use crate::publication::Batch;
 use crate::publish;
@@ -110,6 +111,8 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) census: Census,
+    /// How fast users may give commands.
+    pub(crate) paces: Paces,
     pub(crate) histories: Histories,
     pub(crate) presence: Presence,
     pub(crate) clock: Arc<dyn Clock>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use domain::{Clock, ReceiptKey};
+use service::address::AddressRange;
 use service::token::{ForeignVerifier, TokenVerifier};
 use service::{Faults, Lifecycle, http_client};
 use streams::{ChangeLog, StreamsError, WorkQueue};
@@ -24,6 +25,7 @@ use crate::front::{self, Door, Names};
 use crate::history::Histories;
 use crate::metrics::{self, TailMetrics};
 use crate::origin::OriginPattern;
+use crate::paces::Paces;
 use crate::presence::Presence;
 use crate::presence::task::Teller;
 use crate::publish;
@@ -35,6 +37,8 @@ use crate::tail::{self, Prober, Tail};
 
 /// Questions about the log that may wait.
 const PROBES_MAX: usize = 64;
+/// Between sweeps of what is remembered of speeds.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Between looks at how far the tail is behind.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -87,7 +91,12 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     let config = Arc::new(config);
     let (histories, ends) = tail::open(&deps.log, &config).await?;
     let limits = &config.limits;
-    let census = Census::new(limits.connections_max, limits.connections_per_user_max);
+    let census = Census::new(
+        limits.connections_max,
+        limits.connections_per_user_max,
+        config.door.connections_per_address_max,
+    );
+    let paces = Paces::new(&config.door, limits);
     let revocations = Revocations::new(&config.revocations);
     let (confirmations, tickets) = mpsc::channel(limits.confirmations_max as usize);
     let (submissions, submitted) = mpsc::channel(limits.submissions_max as usize);
@@ -108,6 +117,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         config: Arc::clone(&config),
         authority: Arc::clone(&authority),
         census: census.clone(),
+        paces: paces.clone(),
         histories: histories.clone(),
         presence: presence.clone(),
         clock: Arc::clone(&deps.clock),
@@ -140,6 +150,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         publish::run(log, patience, submitted, answers).await;
         Ok::<(), Infallible>(())
     });
+    sweep(paces.clone(), life);
     spawn_helpers(&deps, histories.clone(), &shards, (tickets, questions), life);
     let origins: Vec<_> = config.origins.iter().filter_map(|origin| OriginPattern::parse(origin)).collect();
     let desk = pusher::http::router(Desk {
@@ -154,6 +165,13 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     let door = front::router(Door {
         origins,
         census,
+        paces: paces.clone(),
+        trusted_proxies: config
+            .door
+            .trusted_proxies
+            .iter()
+            .filter_map(|range| AddressRange::parse(range))
+            .collect(),
         shards,
         turn: AtomicUsize::new(0),
         warm,
@@ -172,6 +190,21 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         pusher,
     });
     Ok(door.merge(desk))
+}
+
+/// Has the paces forget who is slow again.
+fn sweep(paces: Paces, life: &Lifecycle) {
+    let drain = life.drain().clone();
+    life.spawn("hub.sweep", async move {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! { // both are cancel-safe
+                _ = ticks.tick() => paces.sweep(),
+                () = drain.cancelled() => return Ok::<(), Infallible>(()),
+            }
+        }
+    });
 }
 
 /// A name that no other node has, now or ever.

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of festivals: every role (api, hub, workers) and every binary stands on it.
 
+pub mod address;
 pub mod admin;
 pub mod clock;
 pub mod config;

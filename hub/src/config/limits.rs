@@ -33,6 +33,13 @@ pub struct Limits {
     /// Commands that a connection may send at once. 1 to 100,000. Too low: the first batch of a page is refused. Too
     /// high: as above, in bursts.
     pub commands_burst: u32,
+    /// As `commands_per_second`, of all connections of one user on this node together.
+    pub commands_per_second_per_user: u32,
+    /// As `commands_burst`, of all connections of one user on this node together.
+    pub commands_burst_per_user: u32,
+    /// Commands answered with an error, one of which is forgiven each second, before the connection is closed with 3509, which
+    /// is final. 1 to 100,000. Too low: a page with a fault is locked out. Too high: a broken client keeps trying.
+    pub errors_max: u32,
     /// Commands refused for their speed before the connection is closed with 3013. 1 to 100,000. Too low: a short
     /// burst disconnects. Too high: a broken client keeps trying.
     pub refusals_max: u32,
@@ -61,6 +68,9 @@ impl Default for Limits {
             answer_bytes_max: 8_388_608,
             commands_per_second: 100,
             commands_burst: 500,
+            commands_per_second_per_user: 500,
+            commands_burst_per_user: 2_500,
+            errors_max: 500,
             refusals_max: 200,
             recovery_publications_max: 300,
             inbox_max: 1_024,
@@ -85,6 +95,9 @@ impl Limits {
         faults.range("answer_bytes_max", self.answer_bytes_max, 524_288..=67_108_864);
         faults.range("commands_per_second", self.commands_per_second, 1..=100_000);
         faults.range("commands_burst", self.commands_burst, 1..=100_000);
+        faults.range("commands_per_second_per_user", self.commands_per_second_per_user, 1..=100_000);
+        faults.range("commands_burst_per_user", self.commands_burst_per_user, 1..=100_000);
+        faults.range("errors_max", self.errors_max, 1..=100_000);
         faults.range("refusals_max", self.refusals_max, 1..=100_000);
         faults.range("recovery_publications_max", self.recovery_publications_max, 1..=10_000);
         faults.range("inbox_max", self.inbox_max, 16..=65_536);

@@ -84,7 +84,7 @@ impl Door {
             return Err((Code::OverCapacity, Upgrade::Draining));
         }
         let place = app.admit().ok_or((Code::OverQuota, Upgrade::Limit))?;
-        let admission = self.census.admit().ok_or((Code::OverCapacity, Upgrade::Limit))?;
+        let admission = self.enter(request).map_err(|refused| (Code::OverCapacity, refused.outcome))?;
         Ok((Guest { pusher: Arc::clone(&self.pusher), place }, admission))
     }
 }

@@ -82,9 +82,8 @@ async fn answer(door: &Arc<Door>, wire: Wire, request: Request) -> Response {
 
 /// Begins a connection.
 async fn open(door: &Arc<Door>, wire: Wire, request: Request) -> Result<Response, Refused> {
-    door.is_open()?;
+    let admission = door.enter(&request)?;
     let place = Arc::clone(&door.http_streams).try_acquire_owned().map_err(|_| Refused::full())?;
-    let admission = door.census.admit().ok_or_else(Refused::full)?;
     let first_bytes = first_frame(door, request).await?;
     let pings = if wire.is_one_way() { Pings::OneWay } else { Pings::Protocol };
 

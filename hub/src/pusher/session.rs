@@ -94,7 +94,7 @@ impl Session {
         out: &mut Out,
     ) -> Result<(), DisconnectCode> {
         self.ping_unanswered = false; // whatever comes shows that somebody is there
-        match self.pace.take(world.uptime_ms, &world.config.limits) {
+        match self.pace.take(world.uptime_ms, true, &world.config.limits) {
             Verdict::Fine => {}
             Verdict::TooFast => {
                 out.tell(&ServerMessage::Error { code: None, message: "too many messages" });

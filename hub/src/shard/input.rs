@@ -28,6 +28,7 @@ macro_rules! world {
             config: &$shard.shared.config,
             authority: &$shard.shared.authority,
             census: &$shard.shared.census,
+            paces: &$shard.shared.paces,
             histories: &$shard.shared.histories,
             presence: &$shard.shared.presence,
             topics: &mut $shard.topics,

@@ -15,6 +15,7 @@ use protocol::centrifuge::fossil;
 use protocol::ws::{Decoder, Event, Input, Opcode, Side, masked_frame};
 use serde_json::{Value, json};
 use service::Lifecycle;
+use service::address::AddressPrefix;
 use service::token::{ForeignVerifier, TokenSigner};
 use streams::{Entry, Epoch, NewPublication, PartitionState};
 use tokio::sync::mpsc;
@@ -27,6 +28,7 @@ use crate::authority::Authority;
 use crate::census::Census;
 use crate::confirm::Ticket;
 use crate::history::{Applied, Budget, Histories, PartitionHistory};
+use crate::paces::Paces;
 use crate::presence::Presence;
 use crate::publication::{Batch, Item, Live};
 use crate::revocations::Revocations;
@@ -72,7 +74,8 @@ impl Stand {
         let (confirmations, tickets) = mpsc::channel(1);
         let (submissions, _submitted) = mpsc::channel(1);
         let (asked, probes) = mpsc::channel(4);
-        let census = Census::new(100, 100);
+        let census = Census::new(100, 100, 100);
+        let paces = Paces::new(&config.door, &config.limits);
         let revocations = Revocations::new(&config.revocations);
         let shared = Shared {
             config: Arc::new(config),
@@ -87,6 +90,7 @@ impl Stand {
                 revocations: revocations.clone(),
             }),
             census: census.clone(),
+            paces,
             histories: histories.clone(),
             presence: Presence::new(&"node".into(), &crate::config::Presence::default()),
             clock: Arc::clone(&clock) as Arc<dyn domain::Clock>,
@@ -115,7 +119,7 @@ impl Stand {
             door,
             pings: Pings::Protocol,
             guest: None,
-            admission: self.census.admit().unwrap(),
+            admission: self.census.admit(AddressPrefix(0)).unwrap(),
         };
         self.tell(Message::Accept(Box::new(arrival)));
         Peer {

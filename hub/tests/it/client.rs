@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 
 use crate::harness::PATIENCE;
 
@@ -36,12 +37,23 @@ impl Client {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap(), "").await
     }
+
+    /// As if a proxy had it from `origin`.
+    pub(crate) async fn open_from(address: SocketAddr, origin: &str) -> Self {
+        let mut request = "ws://localhost/connection/websocket".into_client_request().unwrap();
+        request.headers_mut().insert("x-forwarded-for", origin.parse().unwrap());
+        Self::with(request, TcpStream::connect(address).await.unwrap()).await
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn over(stream: S, query: &str) -> Self {
         let url = format!("ws://localhost/connection/websocket{query}");
-        let (socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+        Self::with(url.into_client_request().unwrap(), stream).await
+    }
+
+    async fn with(request: Request, stream: S) -> Self {
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
         Self {
             socket,
             commands: 0,
@@ -65,6 +77,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let reply = self.reply().await;
         assert_eq!(reply["id"], id);
         reply
+    }
+
+    /// Sends a command and gives its reply, or how the connection ended.
+    pub(crate) async fn ask_or_end(&mut self, kind: &str, request: Value) -> Result<Value, (u16, String)> {
+        self.commands += 1;
+        // a connection that has ended says why when it is read
+        let _ =
+            self.socket.send(Message::text(json!({ "id": self.commands, kind: request }).to_string())).await;
+        self.reply_or_end().await
     }
 
     /// Sends `connect` and expects success; gives the result.

@@ -58,8 +58,11 @@ async fn nobody_in_particular_is_meant_by_name() {
 async fn a_topic_is_given_and_taken_away() {
     let hub = TestHub::new().await;
     let (mut client, _) = client(&hub, 4).await;
+    let (mut watcher, _) = self::client(&hub, 0).await;
+    watcher.subscribe("event:9").await;
     let since = hub.ground.publish("event:9", json!(1)).await;
     hub.ground.publish("event:9", json!(2)).await;
+    (watcher.publication().await, watcher.publication().await); // the node has them
     let subscribe = json!({ "type": "api.subscribe", "user": "4", "topic": "event:9", "data": { "a": 1 },
         "recover_since": { "offset": since } });
     command(&hub, subscribe.clone()).await;

@@ -151,6 +151,7 @@ impl TestHub {
         let (life, router) = start(&ground, change).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
         serve(&life, async move { axum::serve(listener, router).await });
         Self { ground, address, life }
     }

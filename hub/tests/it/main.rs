@@ -6,6 +6,7 @@ mod classes;
 mod client;
 mod commands;
 mod conversation;
+mod door;
 mod endings;
 mod evidence;
 mod harness;
