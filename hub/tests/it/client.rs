@@ -52,8 +52,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         Self::with(url.into_client_request().unwrap(), stream).await
     }
 
+    /// `None` when the door does not let it in.
+    pub(crate) async fn try_over(stream: S) -> Option<Self> {
+        let request = "ws://localhost/connection/websocket".into_client_request().unwrap();
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.ok()?;
+        Some(Self::of(socket))
+    }
+
     async fn with(request: Request, stream: S) -> Self {
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+        Self::of(socket)
+    }
+
+    fn of(socket: WebSocketStream<S>) -> Self {
         Self {
             socket,
             commands: 0,

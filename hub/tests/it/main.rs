@@ -7,6 +7,7 @@ mod client;
 mod commands;
 mod conversation;
 mod door;
+mod drain;
 mod endings;
 mod evidence;
 mod harness;
