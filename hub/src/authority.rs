@@ -10,6 +10,7 @@ use domain::{Claims, DeliveryId, Principal, ReceiptKey, Standing, Timestamp, Top
 use serde::{Deserialize, Serialize};
 use service::token::{ForeignVerifier, TokenError, TokenVerifier};
 
+pub(crate) use claims::OverrideClaims;
 use claims::{ConnectionClaims, SubscriptionClaims};
 
 use crate::revocations::Revocations;

@@ -69,6 +69,11 @@ impl Census {
         Ok(admission)
     }
 
+    /// How many users have connections; nobody in particular is none.
+    pub(crate) fn users(&self) -> usize {
+        self.0.users.len()
+    }
+
     /// Counts a connection of `user`; false when it would be one too many. Nobody in particular is not counted.
     pub(crate) fn enter(&self, user: &Arc<str>) -> bool {
         if user.is_empty() {

@@ -8,6 +8,7 @@ mod limits;
 mod presence;
 mod pusher;
 mod revocations;
+mod server_api;
 mod tail;
 mod tokens;
 
@@ -23,6 +24,7 @@ pub use self::limits::Limits;
 pub use self::presence::Presence;
 pub use self::pusher::{App, Pusher, WebhookKind, Webhooks};
 pub use self::revocations::Revocations;
+pub use self::server_api::ServerApi;
 pub use self::tail::Tail;
 pub use self::tokens::Tokens;
 use crate::origin::OriginPattern;
@@ -89,6 +91,8 @@ pub struct Config {
     pub revocations: Revocations,
     /// How the nodes tell each other who follows what.
     pub presence: Presence,
+    /// The HTTP API for back ends.
+    pub server_api: ServerApi,
 }
 
 impl Default for Config {
@@ -117,6 +121,7 @@ impl Default for Config {
             classes: Classes::default(),
             revocations: Revocations::default(),
             presence: Presence::default(),
+            server_api: ServerApi::default(),
         }
     }
 }
@@ -153,6 +158,7 @@ impl Config {
         faults.section("classes", |faults| self.classes.check(faults));
         faults.section("revocations", |faults| self.revocations.check(faults));
         faults.section("presence", |faults| self.presence.check(faults));
+        faults.section("server_api", |faults| self.server_api.check(faults));
     }
 }
 

@@ -21,7 +21,7 @@ use crate::presence::{Presence, task};
 use crate::pusher::{Counting, Counts};
 use crate::revocations::Revocations;
 use crate::shard::Message;
-pub(crate) use command::{Begin, Command, Disconnect, Renewal, Whose};
+pub(crate) use command::{Begin, Command, Disconnect, Renewal, Since, Whose};
 
 /// Something for every node to do.
 #[derive(Debug)]

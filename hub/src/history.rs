@@ -8,6 +8,7 @@
 
 mod partition;
 mod reached;
+mod reading;
 mod recovery;
 
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -15,6 +16,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use streams::Partition;
 
 pub(crate) use partition::{Applied, Budget, Hole, PartitionHistory};
+pub(crate) use reading::read_page;
 pub(crate) use recovery::{Page, Recovery, Wish};
 
 /// The histories of all partitions. Cloning is cheap.

@@ -23,6 +23,7 @@ mod publication;
 mod publish;
 mod pusher;
 mod revocations;
+mod server_api;
 mod session;
 mod shard;
 mod socket;
@@ -34,6 +35,6 @@ mod wire;
 
 pub use config::{
     App, Class, Classes, Config, DoorLimits, History, Http, Limits, Offer, Presence, Pusher, Refusals,
-    Revocations, Tail, Tokens, WebhookKind, Webhooks, Who,
+    Revocations, ServerApi, Tail, Tokens, WebhookKind, Webhooks, Who,
 };
 pub use start::{Deps, StartError, start};

@@ -54,6 +54,8 @@ const RECOVERIES: &str = "hub_recoveries_total";
 const CONTROLS: &str = "hub_controls_total";
 /// Revocations that are remembered.
 const REVOCATIONS: &str = "hub_revocations";
+/// Requests of back ends, by `outcome`: `done`, `refused`.
+const API_REQUESTS: &str = "hub_api_requests_total";
 /// Confirmations of deliveries, by `outcome`: `stored`, `failed`, `queue_full`.
 const CONFIRMATIONS: &str = "hub_confirmations_total";
 
@@ -346,6 +348,7 @@ pub(crate) fn describe() {
     describe_gauge!(HISTORY_BYTES, "Bytes kept in memory for recovery");
     describe_gauge!(HISTORY_TOPICS, "Topics remembered for recovery");
     describe_counter!(RECOVERIES, "Subscriptions begun, by result of the recovery");
+    describe_counter!(API_REQUESTS, "Requests of back ends, by outcome");
     describe_counter!(CONTROLS, "Entries of the change log for the nodes, by outcome");
     describe_gauge!(REVOCATIONS, "Revocations that are remembered");
     describe_counter!(CONFIRMATIONS, "Confirmations of deliveries, by outcome");
@@ -356,6 +359,9 @@ pub(crate) fn describe() {
     for (_, outcome) in Upgrade::ALL {
         counter!(UPGRADES, "outcome" => outcome).increment(0);
     }
+    for outcome in ["done", "refused"] {
+        counter!(API_REQUESTS, "outcome" => outcome).increment(0);
+    }
     for (_, outcome) in Control::ALL {
         counter!(CONTROLS, "outcome" => outcome).increment(0);
     }
@@ -365,4 +371,9 @@ pub(crate) fn describe() {
     for wire in Wire::ALL {
         counter!(ENCODED, "wire" => wire.name(), "form" => "plain").increment(0);
     }
+}
+
+/// Counts a request of a back end.
+pub(crate) fn api_request(done: bool) {
+    counter!(API_REQUESTS, "outcome" => if done { "done" } else { "refused" }).increment(1);
 }

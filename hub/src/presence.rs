@@ -14,7 +14,7 @@ mod signal;
 mod table;
 pub(crate) mod task;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -134,6 +134,21 @@ impl Presence {
             }
         });
         (list.len() <= clients_max).then_some(list)
+    }
+
+    /// The topics whose names match, with the number of clients that may be seen there; `None` when they are too many for
+    /// an answer.
+    pub(crate) fn topics(&self, matches: impl Fn(&str) -> bool) -> Option<Vec<(Topic, usize)>> {
+        let mut topics = BTreeMap::new();
+        let mut add = |topic: &Topic, clients: usize| {
+            if clients > 0 && matches(topic.as_str()) {
+                *topics.entry(topic.clone()).or_insert(0) += clients;
+            }
+        };
+        self.local().counts().for_each(|(topic, clients)| add(topic, clients));
+        self.table().counts().for_each(|(topic, clients)| add(topic, clients));
+        let fit = topics.len() <= self.0.config.answer_clients_max as usize;
+        fit.then(|| topics.into_iter().collect())
     }
 
     fn visit(&self, topic: &Topic, mut visit: impl FnMut(&Arc<Member>)) {

@@ -19,19 +19,19 @@ mod wheel;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Clock, Timestamp};
+use domain::{Clock, Timestamp, Topic};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use service::Lifecycle;
 use slab::Slab;
 use streams::{Partition, PartitionState};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::{Duration, Instant, MissedTickBehavior};
 use tracing::error;
@@ -74,6 +74,8 @@ pub(crate) enum Message {
     Commands { door: Uuid, frame: Bytes },
     /// Publications, in log order within their partition.
     Batch(Arc<Batch>),
+    /// How much there is here, for whoever waits for the answer.
+    Tally(oneshot::Sender<Tally>),
     /// Clients have come and gone, in this order.
     Signals(Arc<[Signal]>),
     /// What this partition's subscribers know by this turn is void: something was lost.
@@ -88,6 +90,14 @@ pub(crate) enum Message {
     Notice(Arc<Notice>),
     /// A confirmation has become durable, or has not.
     Confirmed { ticket: Ticket, stored: bool },
+}
+
+/// How much there is in a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) connections: usize,
+    pub(crate) topics: HashSet<Topic>,
+    pub(crate) subscriptions: usize,
 }
 
 /// An accepted connection.
@@ -229,6 +239,7 @@ fn take(shard: &Rc<RefCell<Shard>>, message: Message) {
         Message::Accept(_) => {}
         Message::Commands { door, frame } => shard.take_commands(door, &frame),
         Message::Batch(batch) => shard.publish(&batch),
+        Message::Tally(answer) => drop(answer.send(shard.tally())), // whoever asked may have gone
         Message::Signals(signals) => shard.signal(&signals),
         Message::Void { partition, turn } => shard.void(partition, turn),
         Message::Notice(notice) => shard.notice(&notice),
@@ -261,6 +272,14 @@ impl Shard {
             out: Out::new(),
             read_buffer: vec![0; READ_BYTES],
             drain: None,
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        Tally {
+            connections: self.connections.len(),
+            topics: self.topics.names().cloned().collect(),
+            subscriptions: self.topics.subscriptions(),
         }
     }
 

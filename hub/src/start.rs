@@ -32,6 +32,7 @@ use crate::publish;
 use crate::pusher;
 use crate::pusher::http::Desk;
 use crate::revocations::Revocations;
+use crate::server_api;
 use crate::shard::{self, Message, Shared};
 use crate::tail::{self, Prober, Tail};
 
@@ -70,6 +71,9 @@ pub enum StartError {
     /// The keys of `[hub.tokens]` have become others since the configuration was checked.
     #[error("hub.tokens: {0}")]
     Tokens(String),
+    /// The key of `[hub.server_api]` has become another since the configuration was checked.
+    #[error("hub.server_api: {0}")]
+    ServerApi(String),
     /// The threads of the shards cannot be made.
     #[error("a shard of the hub cannot be started")]
     Shard(#[source] io::Error),
@@ -162,6 +166,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         origins: origins.clone(),
         clock: Arc::clone(&deps.clock),
     });
+    let back_ends = server_api::open(&deps, &shared, &shards).map_err(StartError::ServerApi)?;
     let door = front::router(Door {
         origins,
         census,
@@ -189,7 +194,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         },
         pusher,
     });
-    Ok(door.merge(desk))
+    Ok(door.merge(desk).merge(back_ends))
 }
 
 /// Has the paces forget who is slow again.

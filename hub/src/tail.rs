@@ -177,7 +177,7 @@ impl Tail {
                 Ok(Applied::Now { turn, base }) => {
                     publications.push(Live::new(entry.publication.topic.clone(), turn, item, base));
                 }
-                Ok(Applied::Before) => {}
+                Ok(Applied::Before | Applied::Silent) => {}
                 Err(hole) => return (publications, Some(hole)),
             }
         }

@@ -188,6 +188,11 @@ impl Topics {
         self.places[subscription as usize].at == NOWHERE
     }
 
+    /// The topics that somebody here subscribes to.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Topic> {
+        self.names.keys()
+    }
+
     /// Subscriptions of the shard.
     pub(crate) fn subscriptions(&self) -> usize {
         self.places.len()

@@ -29,6 +29,16 @@ pub struct Attributes {
     /// Whether it is heard by those who are there and kept for nobody.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ephemeral: bool,
+    /// Numbers the states of what the topic is about: it is dropped when the topic has had this one or a later one. 0: it
+    /// has no number.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub version: u64,
+    /// In which `version` counts; another one begins anew.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version_epoch: String,
+    /// Whether it says that what was published before is to be forgotten, and nothing else.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub clear: bool,
 }
 
 /// A client, as others may know it.
@@ -45,6 +55,11 @@ pub struct Publisher {
     /// What its subscription token says about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chan_info: Option<Box<RawValue>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Attributes {

@@ -60,9 +60,9 @@ pub(super) struct SubscriptionClaims {
 }
 
 /// What is decided otherwise than by the topic's class.
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct OverrideClaims {
+pub(crate) struct OverrideClaims {
     presence: Option<Decision>,
     join_leave: Option<Decision>,
     force_push_join_leave: Option<Decision>,
@@ -70,7 +70,7 @@ struct OverrideClaims {
     force_positioning: Option<Decision>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Decision {
     value: bool,
 }

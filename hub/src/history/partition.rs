@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{DeliveryId, Timestamp, Topic};
+use domain::{Attributes, DeliveryId, Timestamp, Topic};
 use hashbrown::HashMap;
 use slab::Slab;
 use streams::{Entry, Epoch, PartitionState};
@@ -66,6 +66,8 @@ pub(crate) enum Applied {
     Before,
     /// It has this turn, and followed this publication of its topic.
     Now { turn: u64, base: Option<(u64, Bytes)> },
+    /// It is for no subscriber: it has cleared its topic, or is older than what the topic has had.
+    Silent,
 }
 
 /// What is known of one topic.
@@ -78,6 +80,8 @@ pub(crate) struct TopicHistory {
     pub(crate) last: u64,
     /// Every entry of the topic after this number is in the ring.
     pub(crate) floor: u64,
+    /// The latest numbered state: in which epoch, and its number.
+    version: Option<Box<(String, u64)>>,
     /// How many are kept, and how old.
     keep: Keep,
     /// Whether the partition's list of idle topics has it.
@@ -174,6 +178,13 @@ impl PartitionHistory {
         let Some(index) = index else {
             return Ok(Applied::Now { turn: self.turn, base: None });
         };
+        if item
+            .attributes
+            .as_deref()
+            .is_some_and(|attributes| self.is_silent(index, attributes, entry.offset))
+        {
+            return Ok(Applied::Silent);
+        }
         self.bytes += item.data.len() + ENTRY_BYTES;
         let topic = &mut self.topics[index];
         let base = topic.ring.back().map(|kept| (kept.item.offset, kept.item.data.clone()));
@@ -239,6 +250,7 @@ impl PartitionHistory {
             ring: VecDeque::new(),
             last: self.floor,
             floor: self.floor,
+            version: None,
             keep,
             idle: false,
             received: AtomicU64::new(0),
@@ -257,6 +269,31 @@ impl PartitionHistory {
                 age_max: age_max.min(Duration::from_millis(class.history_ttl_ms)),
             },
         }
+    }
+
+    /// Whether an entry with these attributes is for no subscriber; does what it says instead.
+    fn is_silent(&mut self, index: usize, attributes: &Attributes, offset: u64) -> bool {
+        if attributes.clear {
+            while !self.topics[index].ring.is_empty() {
+                self.drop_oldest_of(index);
+            }
+            let topic = &mut self.topics[index];
+            (topic.last, topic.floor, topic.version) = (offset, offset, None);
+            if !std::mem::replace(&mut topic.idle, true) {
+                self.idle.push_back(index);
+            }
+            return true;
+        }
+        if attributes.version == 0 {
+            return false;
+        }
+        let version = &mut self.topics[index].version;
+        let had = version.as_ref().filter(|had| had.0 == attributes.version_epoch);
+        if had.is_some_and(|had| had.1 >= attributes.version) {
+            return true;
+        }
+        *version = Some(Box::new((attributes.version_epoch.clone(), attributes.version)));
+        false
     }
 
     fn drop_oldest_of(&mut self, index: usize) {

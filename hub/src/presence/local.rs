@@ -76,6 +76,11 @@ impl Local {
         self.topics.get(topic).into_iter().flat_map(HashMap::values)
     }
 
+    /// How many may be seen in each topic.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&Topic, usize)> {
+        self.topics.iter().map(|(topic, members)| (topic, seen(members)))
+    }
+
     /// What is to be told now. `alive`: at least a sign of life.
     pub(super) fn take_entries(&mut self, wants: Vec<String>, alive: bool, bytes_max: usize) -> Vec<Entry> {
         let mut kinds: Vec<(Kind, Vec<Change>)> = pieces(std::mem::take(&mut self.changes), bytes_max)
@@ -125,4 +130,9 @@ impl Local {
         };
         self.topics.iter().flat_map(of_topic).collect()
     }
+}
+
+/// How many of them may be seen.
+pub(super) fn seen(members: &HashMap<String, Arc<Member>>) -> usize {
+    members.values().filter(|member| member.seen).count()
 }

@@ -6,6 +6,7 @@ use domain::Topic;
 use hashbrown::HashMap;
 
 use super::entry::{Change, Entry, Kind};
+use super::local::seen;
 use super::{Member, Signal};
 
 /// For so many times the timeout the numbers of a node that has gone are remembered, lest an old entry wake it up.
@@ -123,6 +124,12 @@ impl Table {
     /// Whether there are other nodes.
     pub(super) fn knows_others(&self) -> bool {
         !self.nodes.is_empty()
+    }
+
+    /// How many may be seen in each topic of each node.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&Topic, usize)> {
+        let members = self.nodes.values().flat_map(|state| &state.members);
+        members.map(|(topic, members)| (topic, seen(members)))
     }
 
     /// The clients in a topic.

@@ -19,6 +19,7 @@ mod pusher;
 mod pusher_client;
 mod recovery;
 mod revocation;
+mod server_api;
 mod streams;
 mod tokens;
 mod transports;

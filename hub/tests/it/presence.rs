@@ -22,8 +22,9 @@ fn rooms(config: &mut Config) {
 }
 
 async fn two() -> (TestHub, TestHub) {
-    let ground = Ground::new().await;
-    (TestHub::on(Arc::clone(&ground), rooms).await, TestHub::on(ground, rooms).await)
+    let ground = Ground::on_redis().await;
+    let twin = ground.twin().await;
+    (TestHub::on(ground, rooms).await, TestHub::on(twin, rooms).await)
 }
 
 /// A client of this user; gives its id, too.
