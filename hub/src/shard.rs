@@ -8,6 +8,7 @@
 mod closing;
 mod connection;
 mod control;
+mod converse;
 mod fanout;
 mod input;
 mod notices;

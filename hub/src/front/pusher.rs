@@ -14,7 +14,9 @@ use protocol::pusher::{Code, PROTOCOL, ServerMessage};
 use protocol::ws;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Accepted, Door, refuse, switch};
+use super::Door;
+use super::refused::refuse;
+use super::websocket::{Accepted, switch};
 use crate::census::Admission;
 use crate::metrics::{self, Upgrade};
 use crate::pusher::Guest;
