@@ -66,6 +66,11 @@ async function confirm({ delivery_id, receipt_code }, state) {
   await client.rpc("ack", isProtobuf ? new TextEncoder().encode(JSON.stringify(value)) : value);
 }
 
+/** The server answers a recovery with the offset of the last publication that it brings. */
+function lastMissed({ hasRecoveredPublications, streamPosition }) {
+  return hasRecoveredPublications ? streamPosition.offset : 0;
+}
+
 function subscribe(name) {
   const known = client.getSubscription(name);
   if (known) {
@@ -73,12 +78,11 @@ function subscribe(name) {
     return;
   }
   const subscription = client.newSubscription(name, { joinLeave: true });
-  let isRecovering = false;
-  subscription.on("publication", (context) => arrived(name, context, isRecovering));
+  let missedTo = 0;
+  subscription.on("publication", (context) => arrived(name, context, context.offset <= missedTo));
   subscription.on("subscribing", ({ reason }) => topics.phase(name, "subscribing", reason));
   subscription.on("subscribed", (context) => {
-    isRecovering = context.hasRecoveredPublications;
-    setTimeout(() => (isRecovering = false)); // the SDK hands them out before it takes up anything else
+    missedTo = lastMissed(context);
     topics.subscribed(name, context);
     if (context.wasRecovering && !context.recovered) note(`${name}: something was missed and cannot be told any more; reload what you show`);
     people(subscription);
@@ -123,16 +127,15 @@ function listen(to) {
     show("disconnected", code ? `Disconnected: ${code} ${reason}` : "Disconnected");
   });
   to.on("error", ({ error }) => note(`${error.code} ${error.message}`));
-  const recovering = new Set();
+  const missedTo = new Map();
   to.on("subscribed", (context) => {
     topics.add(context.channel);
     topics.subscribed(context.channel, context);
-    if (context.hasRecoveredPublications) recovering.add(context.channel);
-    setTimeout(() => recovering.delete(context.channel));
+    missedTo.set(context.channel, lastMissed(context));
   });
   to.on("subscribing", ({ channel }) => topics.phase(channel, "subscribing", "connection lost"));
   to.on("unsubscribed", ({ channel }) => topics.remove(channel));
-  to.on("publication", (context) => arrived(context.channel, context, recovering.has(context.channel)));
+  to.on("publication", (context) => arrived(context.channel, context, context.offset <= missedTo.get(context.channel)));
   to.on("message", ({ data }) => publication({ topic: "(this connection)", data: read(data) }, confirm));
 }
 
