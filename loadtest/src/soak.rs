@@ -204,7 +204,7 @@ async fn check_presence(
         let wanted = (0..plan.users).filter(|number| number % topics == topic && stays(*number)).count();
         loop {
             let (clients, users) = match probe.presence_stats(&member::topic_name(topic)).await {
-                Ok(stats) => stats,
+                Ok(counted) => counted,
                 Err(error) => {
                     report.check(format!("presence knows {who}"), false, error.to_string());
                     return;
