@@ -29,8 +29,8 @@ use crate::paces::Paces;
 use crate::presence::Presence;
 use crate::presence::task::Teller;
 use crate::publish;
-use crate::pusher;
 use crate::pusher::http::Desk;
+use crate::pusher::{self, Pusher};
 use crate::revocations::Revocations;
 use crate::server_api;
 use crate::shard::{self, Message, Shared};
@@ -107,20 +107,10 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     let (probes, questions) = mpsc::channel(PROBES_MAX);
     let node: Arc<str> = node_name().into();
     let presence = Presence::new(&node, &config.presence);
-    let authority = Arc::new(Authority {
-        tokens: deps.tokens.clone(),
-        issuer: deps.issuer.clone(),
-        audience: deps.audience.clone(),
-        foreign: foreign(&config)?,
-        personal_topic: config.tokens.personal_topic,
-        insecure: config.tokens.insecure,
-        receipt_key: deps.receipt_key.clone(),
-        revocations: revocations.clone(),
-    });
     let shared = Shared {
         config: Arc::clone(&config),
-        authority: Arc::clone(&authority),
-        census: census.clone(),
+        authority: authority(&config, &deps, &revocations)?,
+        census,
         paces: paces.clone(),
         histories: histories.clone(),
         presence: presence.clone(),
@@ -154,38 +144,60 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         publish::run(log, patience, submitted, answers).await;
         Ok::<(), Infallible>(())
     });
-    sweep(paces.clone(), life);
-    spawn_helpers(&deps, histories.clone(), &shards, (tickets, questions), life);
+    sweep(paces, life);
+    spawn_helpers(&deps, histories, &shards, (tickets, questions), life);
+    routes(&shared, &deps, pusher, (shards, warm), life)
+}
+
+/// What tokens and codes are checked with.
+fn authority(config: &Config, deps: &Deps, revocations: &Revocations) -> Result<Arc<Authority>, StartError> {
+    Ok(Arc::new(Authority {
+        tokens: deps.tokens.clone(),
+        issuer: deps.issuer.clone(),
+        audience: deps.audience.clone(),
+        foreign: foreign(config)?,
+        personal_topic: config.tokens.personal_topic,
+        insecure: config.tokens.insecure,
+        receipt_key: deps.receipt_key.clone(),
+        revocations: revocations.clone(),
+    }))
+}
+
+/// The routes of the front door, of Pusher's HTTP API, and of the API for back ends.
+fn routes(
+    shared: &Shared,
+    deps: &Deps,
+    pusher: Arc<Pusher>,
+    (shards, warm): (Vec<mpsc::Sender<Message>>, Arc<AtomicBool>),
+    life: &Lifecycle,
+) -> Result<Router, StartError> {
+    let config = &shared.config;
     let origins: Vec<_> = config.origins.iter().filter_map(|origin| OriginPattern::parse(origin)).collect();
     let desk = pusher::http::router(Desk {
         pusher: Arc::clone(&pusher),
         log: deps.log.clone(),
-        histories,
-        config: Arc::clone(&config),
-        authority,
+        histories: shared.histories.clone(),
+        config: Arc::clone(config),
+        authority: Arc::clone(&shared.authority),
         origins: origins.clone(),
         clock: Arc::clone(&deps.clock),
     });
-    let back_ends = server_api::open(&deps, &shared, &shards).map_err(StartError::ServerApi)?;
+    let back_ends = server_api::open(deps, shared, &shards).map_err(StartError::ServerApi)?;
+    let proxies = &config.door.trusted_proxies;
     let door = front::router(Door {
         origins,
-        census,
-        paces: paces.clone(),
-        trusted_proxies: config
-            .door
-            .trusted_proxies
-            .iter()
-            .filter_map(|range| AddressRange::parse(range))
-            .collect(),
+        census: shared.census.clone(),
+        paces: shared.paces.clone(),
+        trusted_proxies: proxies.iter().filter_map(|range| AddressRange::parse(range)).collect(),
         shards,
         turn: AtomicUsize::new(0),
         warm,
         life: life.clone(),
         upgrade_timeout: Duration::from_millis(config.upgrade_timeout_ms),
-        message_bytes_max: limits.message_bytes_max as usize,
+        message_bytes_max: config.limits.message_bytes_max as usize,
         http: config.http.clone(),
         http_streams: Arc::new(Semaphore::new(config.http.streams_max as usize)),
-        names: Names::new(node, deps.receipt_key.derive("hub sessions")),
+        names: Names::new(Arc::clone(&shared.node), deps.receipt_key.derive("hub sessions")),
         forwards: Forwards {
             log: deps.log.clone(),
             clock: Arc::clone(&deps.clock),

@@ -16,6 +16,7 @@ pub(crate) const DEFAULT: &str = "default";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classes(pub(crate) BTreeMap<String, Class>);
 
+#[expect(clippy::struct_excessive_bools, reason = "each is offered or not, apart from the others")]
 /// What holds for the topics of one class: `[hub.classes.<name>]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -207,7 +207,7 @@ impl PartitionHistory {
     pub(crate) fn restart(&mut self, state: &PartitionState) -> u64 {
         let turn = self.turn + 1;
         let (classes, moved) = (Arc::clone(&self.classes), Arc::clone(&self.moved));
-        *self = Self { turn, classes, moved, ..Self::new(state.epoch.clone(), state.trimmed, self.budget) };
+        *self = Self { turn, moved, classes, ..Self::new(state.epoch.clone(), state.trimmed, self.budget) };
         turn
     }
 

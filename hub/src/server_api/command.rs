@@ -53,7 +53,8 @@ pub(super) struct Disconnect {
     client: String,
     session: String,
     whitelist: Vec<String>,
-    disconnect: Option<Told>,
+    #[serde(rename = "disconnect")]
+    told: Option<Told>,
 }
 
 /// What those who are disconnected are told.
@@ -99,8 +100,7 @@ impl ServerApi {
 
     pub(super) async fn disconnect(&self, request: Disconnect) -> Answer {
         let code = DisconnectCode::ForceNoReconnect;
-        let told =
-            request.disconnect.unwrap_or_else(|| Told { code: code.code(), reason: code.text().to_owned() });
+        let told = request.told.unwrap_or_else(|| Told { code: code.code(), reason: code.text().to_owned() });
         if !(3_000..=4_999).contains(&told.code) || told.reason.len() > REASON_BYTES_MAX {
             return Err(ErrorCode::BadRequest.into());
         }

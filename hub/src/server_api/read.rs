@@ -26,7 +26,7 @@ pub(super) struct Channels {
     pattern: String,
 }
 
-/// `info`, of which nothing has to be said.
+/// This node as `info` tells of it.
 #[derive(Debug, Serialize)]
 struct Node<'a> {
     uid: &'a str,
@@ -61,6 +61,14 @@ struct Kept<'a> {
     tags: Option<&'a BTreeMap<String, String>>,
 }
 
+/// A history.
+#[derive(Serialize)]
+struct History<'a> {
+    publications: Vec<Kept<'a>>,
+    offset: u64,
+    epoch: &'a str,
+}
+
 impl ServerApi {
     pub(super) fn presence(&self, request: &ChannelRequest<'_>) -> Answer {
         let topic = self.seen(&request.channel)?;
@@ -86,12 +94,6 @@ impl ServerApi {
         let limits = &self.config.limits;
         let read = read_page(&self.histories, &topic, (class, limits), request, self.clock.now())?;
         let publications: Vec<Kept<'_>> = read.page.iter().filter_map(kept).collect();
-        #[derive(Serialize)]
-        struct History<'a> {
-            publications: Vec<Kept<'a>>,
-            offset: u64,
-            epoch: &'a str,
-        }
         raw(&History { publications, offset: read.offset, epoch: &read.epoch.0 })
     }
 
