@@ -66,6 +66,7 @@ impl Controls {
         }
         if Presence::is_told_in(&entry.topic) {
             let signals = self.presence.take(&entry.topic, &entry.data);
+            self.counting.pusher.heed(&signals).await;
             task::signal(&self.shards, signals).await;
             return metrics::control(metrics::Control::Taken);
         }

@@ -23,7 +23,10 @@ use protocol::pusher::webhook::WebhookEvent;
 use streams::NewPublication;
 use tokio::sync::mpsc;
 
+use roster::Whose;
+
 use crate::config::{self, Class, Offer, Who};
+use crate::presence::Signal;
 
 pub(crate) use apps::{App, AppNumber, Apps, Place};
 pub(crate) use counts::Counts;
@@ -41,6 +44,37 @@ pub(crate) struct Pusher {
     pub(crate) roster: Roster,
     /// Where goes what takes longer than memory.
     pub(crate) news: mpsc::Sender<News>,
+}
+
+impl Pusher {
+    /// Tells those who follow presence channels, and back ends, which users come and go.
+    pub(crate) async fn heed(&self, signals: &[Signal]) {
+        if self.apps.is_empty() {
+            return;
+        }
+        for signal in signals {
+            let (who, joined) = signal.who();
+            let turn = if joined {
+                self.roster.come(&signal.topic, who)
+            } else {
+                self.roster.go(&signal.topic, who)
+            };
+            let Some(turn) = turn else { continue };
+            for notice in notice::of_turn(&signal.topic, (&turn.member, joined), &who.client) {
+                // the queue's reader ends with the shards, as the log's does
+                let _ = self.news.send(News::Notice(notice)).await;
+            }
+            if let Some(Whose { app, channel }) = turn.told {
+                let user_id = turn.member.0;
+                let event = if joined {
+                    WebhookEvent::MemberAdded { channel, user_id }
+                } else {
+                    WebhookEvent::MemberRemoved { channel, user_id }
+                };
+                self.tell(app, event);
+            }
+        }
+    }
 }
 
 /// Whoever connects in the name of an application.

@@ -137,7 +137,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         shards: shards.clone(),
     };
     let warm = spawn_tail(&config, &deps, (histories.clone(), controls), (shards.clone(), ends), life);
-    spawn_teller(presence, &deps, &shards, life);
+    spawn_teller((presence, Arc::clone(&pusher)), &deps, &shards, life);
     let (log, answers) = ((deps.log.clone(), histories.clone()), shards.clone());
     let patience = Duration::from_millis(config.hold_ms);
     life.spawn("hub.publish", async move {
@@ -177,6 +177,7 @@ fn routes(
         pusher: Arc::clone(&pusher),
         log: deps.log.clone(),
         histories: shared.histories.clone(),
+        presence: shared.presence.clone(),
         config: Arc::clone(config),
         authority: Arc::clone(&shared.authority),
         origins: origins.clone(),
@@ -284,9 +285,14 @@ fn spawn_tail(
 }
 
 /// Starts what tells the other nodes who is here.
-fn spawn_teller(presence: Presence, deps: &Deps, shards: &[mpsc::Sender<Message>], life: &Lifecycle) {
-    let teller =
-        Teller { presence, log: deps.log.clone(), clock: Arc::clone(&deps.clock), shards: shards.to_vec() };
+fn spawn_teller(
+    (presence, pusher): (Presence, Arc<Pusher>),
+    deps: &Deps,
+    shards: &[mpsc::Sender<Message>],
+    life: &Lifecycle,
+) {
+    let (log, clock, shards) = (deps.log.clone(), Arc::clone(&deps.clock), shards.to_vec());
+    let teller = Teller { presence, log, clock, shards, pusher };
     let own_life = life.clone();
     life.spawn("hub.presence", async move {
         teller.run(own_life).await;

@@ -15,7 +15,7 @@ pub use self::webhooks::{WebhookKind, Webhooks};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pusher {
-    /// The applications by their ids.
+    /// The applications by their ids, of digits where Pusher's libraries are used.
     pub apps: BTreeMap<String, App>,
     /// Seconds of silence after which either side asks whether the other is there. 5 to 600; pusher-js uses its own
     /// 120 when that is less. Too low: traffic and battery. Too high: dead connections are found late.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use domain::Topic;
+use domain::{Publisher, Topic};
 use protocol::centrifuge::reply::{Event, Push};
 
 use super::Member;
@@ -37,6 +37,11 @@ impl Signal {
     }
 
     /// Who, and whether they have come.
+    pub(crate) fn who(&self) -> (&Publisher, bool) {
+        (&self.member.info, self.joined)
+    }
+
+    /// Where, who, and whether they have come.
     #[cfg(test)]
     pub(super) fn told(&self) -> (&str, &str, bool) {
         (self.topic.as_str(), &self.member.info.client, self.joined)

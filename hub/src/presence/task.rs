@@ -14,6 +14,7 @@ use tracing::warn;
 
 use super::entry::Entry;
 use super::{Presence, Signal, topic_of};
+use crate::pusher::Pusher;
 use crate::shard::Message;
 
 /// The task.
@@ -22,6 +23,7 @@ pub(crate) struct Teller {
     pub(crate) log: ChangeLog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shards: Vec<mpsc::Sender<Message>>,
+    pub(crate) pusher: Arc<Pusher>,
 }
 
 impl Teller {
@@ -44,6 +46,7 @@ impl Teller {
             self.tell(&mut unsent, alive).await;
             let now_ms = self.presence.uptime_ms();
             let left = self.presence.table().expire(now_ms, config.node_timeout_ms);
+            self.pusher.heed(&left).await;
             signal(&self.shards, left).await;
         }
         self.tell(&mut unsent, false).await;

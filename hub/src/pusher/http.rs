@@ -27,12 +27,14 @@ use crate::authority::Authority;
 use crate::config::Config;
 use crate::history::Histories;
 use crate::origin::OriginPattern;
+use crate::presence::Presence;
 
 /// What requests may use.
 pub(crate) struct Desk {
     pub(crate) pusher: Arc<Pusher>,
     pub(crate) log: ChangeLog,
     pub(crate) histories: Histories,
+    pub(crate) presence: Presence,
     pub(crate) config: Arc<Config>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) origins: Vec<OriginPattern>,

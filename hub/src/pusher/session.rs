@@ -12,16 +12,15 @@ use domain::{Revocation, Timestamp, Topic, UserId};
 use protocol::codes::DisconnectCode;
 use protocol::pusher::read::{Signin, User};
 use protocol::pusher::topics::Form;
-use protocol::pusher::webhook::WebhookEvent;
 use protocol::pusher::{ClientMessage, Code, ServerMessage, SocketId};
 use uuid::Uuid;
 
-use super::{App, AppNumber, ChannelTerms, Guest, News, Notice, Place, Pusher};
+use super::{App, AppNumber, ChannelTerms, Guest, Place, Pusher};
 use crate::config::Limits;
 use crate::control;
+use crate::presence::Seat;
 use crate::session::{Out, Pace, Verdict, World};
 use crate::topics::{SubscriptionId, Topics};
-use crate::wire::Wire;
 use client_events::Bucket;
 
 /// A connection's conversation.
@@ -55,7 +54,14 @@ struct Subscription {
     id: SubscriptionId,
     form: Form,
     /// Who it is in a presence channel.
-    member: Option<Box<str>>,
+    seated: Option<Box<Seated>>,
+}
+
+/// A place in a presence channel, which is given up with the subscription.
+#[derive(Debug)]
+struct Seated {
+    user_id: String,
+    _seat: Seat,
 }
 
 impl Session {
@@ -195,36 +201,12 @@ impl Session {
         self.subscriptions.iter().position(|one| one.form == form && topics.topic_index(one.id) == index)
     }
 
-    /// Takes a subscription out of its topic, and tells whom it concerns.
+    /// Takes a subscription out of its topic.
     fn end(&self, subscription: &Subscription, topics: &mut Topics) {
         let topic = topics.topic_of(subscription.id).clone();
         topics.leave(subscription.id);
         let channel = subscription.form.channel_name(&topic);
-        let app = self.app();
-        self.pusher.counts.leave(&app.id, &channel);
-        let Some(user_id) = &subscription.member else { return };
-        if self.pusher.roster.leave(&topic, user_id) {
-            let message = ServerMessage::MemberRemoved { channel: &channel, user_id };
-            self.notify(&topic, subscription.form, &message);
-            self.pusher
-                .tell(app.number, WebhookEvent::MemberRemoved { channel, user_id: user_id.to_string() });
-        }
-    }
-
-    /// Tells the other subscribers of a channel.
-    fn notify(&self, topic: &Topic, form: Form, message: &ServerMessage<'_>) {
-        let mut frame = Vec::new();
-        message.write(&mut frame);
-        let notice = Notice::Channel {
-            topic: topic.clone(),
-            form,
-            app: None,
-            except: Some(self.socket_id),
-            frame: Wire::Pusher.pack(&frame),
-        };
-        if self.pusher.news.try_send(News::Notice(notice)).is_err() {
-            super::webhooks::dropped(1);
-        }
+        self.pusher.counts.leave(&self.app().id, &channel);
     }
 
     fn terms(&self, form: Form) -> ChannelTerms {

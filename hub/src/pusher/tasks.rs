@@ -33,7 +33,7 @@ const SIGNS_OF_LIFE: u64 = 4;
 /// What is done with what the nodes tell each other.
 #[derive(Debug)]
 pub(crate) struct Counting {
-    pusher: Arc<Pusher>,
+    pub(crate) pusher: Arc<Pusher>,
     heard: mpsc::Sender<Heard>,
 }
 

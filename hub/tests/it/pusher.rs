@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::harness::{Ground, TestHub, eventually};
+use crate::harness::{Ground, PATIENCE, TestHub, eventually};
 use crate::pusher_client::{KEY, Pusher, SECRET, back_end, request, signer, trigger};
 
 fn app() -> App {
@@ -133,22 +133,25 @@ async fn subscriptions_need_what_their_name_says() {
 async fn members_come_and_go_by_user() {
     let hub = hub().await;
     let (mut amal, mut amals_phone) = (Pusher::connect(&hub).await, Pusher::connect(&hub).await);
-    let mut badr = Pusher::connect(&hub).await;
+    let (mut badr, mut guard) = (Pusher::connect(&hub).await, Pusher::connect(&hub).await);
     let member = |id: i64, name: &str| Some(json!({ "user_id": id, "user_info": { "name": name } }));
-    let seen = amal.subscribe("presence-gate.3", member(1, "Amal")).await;
-    assert_eq!(seen["presence"], json!({ "count": 1, "ids": ["1"], "hash": { "1": { "name": "Amal" } } }));
-    let seen = badr.subscribe("presence-gate.3", member(2, "Badr")).await;
-    assert_eq!(seen["presence"]["ids"], json!(["1", "2"]));
-    let (event, channel, data) = amal.event().await;
+    let seen = guard.subscribe("presence-gate.3", member(7, "Guard")).await;
+    assert_eq!(seen["presence"], json!({ "count": 1, "ids": ["7"], "hash": { "7": { "name": "Guard" } } }));
+    amal.subscribe("presence-gate.3", member(1, "Amal")).await;
+    let (event, channel, data) = guard.event().await;
     assert_eq!((event.as_str(), channel.as_str()), ("pusher_internal:member_added", "presence-gate.3"));
-    assert_eq!(data, json!({ "user_id": "2", "user_info": { "name": "Badr" } }));
+    assert_eq!(data, json!({ "user_id": "1", "user_info": { "name": "Amal" } }));
+    let seen = badr.subscribe("presence-gate.3", member(2, "Badr")).await;
+    assert_eq!(seen["presence"]["ids"], json!(["1", "2", "7"]));
+    assert_eq!(guard.event().await.2["user_id"], "2");
+    while amal.event().await.2["user_id"] != "2" {} // the guard may have come to be known after her
     amals_phone.subscribe("presence-gate.3", member(1, "Amal")).await;
     amal.unsubscribe("presence-gate.3").await; // her phone is still there
     drop(amals_phone);
     let (event, _, data) = badr.event().await;
     assert_eq!((event.as_str(), data), ("pusher_internal:member_removed", json!({ "user_id": "1" })));
     let users = back_end(&hub, Method::GET, "/apps/festival/channels/presence-gate.3/users", "", "").await;
-    assert_eq!(users, (200, r#"{"users":[{"id":"2"}]}"#.to_owned()));
+    assert_eq!(users, (200, r#"{"users":[{"id":"2"},{"id":"7"}]}"#.to_owned()));
 }
 
 #[tokio::test]
@@ -161,20 +164,23 @@ async fn clients_talk_to_each_other_where_they_may() {
         client.subscribe("private-venue.5", None).await;
         client.subscribe("room", None).await;
     }
-    assert_eq!(one.event().await.0, "pusher_internal:member_added");
     let event =
         |channel: &str| json!({ "event": "client-typing", "channel": channel, "data": { "on": true } });
     one.say(event("private-room")).await;
     one.say(event("presence-room")).await;
-    let heard = two.hear().await.unwrap();
+    let heard = two.hear_others().await;
     assert_eq!(heard["data"], "{\"on\":true}");
     assert_eq!((&heard["channel"], heard.get("user_id")), (&json!("private-room"), None));
-    let heard = two.hear().await.unwrap();
+    let heard = two.hear_others().await;
     assert_eq!((&heard["channel"], &heard["user_id"]), (&json!("presence-room"), &json!("1")));
     for refused in ["private-room", "private-venue.5", "room", "private-elsewhere", "a b"] {
         one.say(event(refused)).await; // the first for its speed: it never heard its own events
-        let (name, _, data) = one.event().await;
-        assert_eq!((name.as_str(), &data["code"]), ("pusher:error", &json!(4301)), "{refused}");
+        let refusal = one.hear_others().await;
+        assert_eq!(
+            (&refusal["event"], &refusal["data"]["code"]),
+            (&json!("pusher:error"), &json!(4301)),
+            "{refused}"
+        );
     }
 }
 
@@ -416,6 +422,24 @@ async fn private_channels_are_closed_to_the_other_protocol() {
 }
 
 #[tokio::test]
+async fn members_of_all_nodes_see_each_other() {
+    let ground = Ground::new().await;
+    let (one, two) = (on(ground.clone(), |_, _| {}).await, on(ground, |_, _| {}).await);
+    let (mut here, mut there) = (Pusher::connect(&one).await, Pusher::connect(&two).await);
+    here.subscribe("presence-room", Some(json!({ "user_id": "h" }))).await;
+    there.subscribe("presence-room", Some(json!({ "user_id": "t" }))).await;
+    let (event, _, data) = here.event().await;
+    assert_eq!((event.as_str(), &data["user_id"]), ("pusher_internal:member_added", &json!("t")));
+    let mut late = Pusher::connect(&one).await;
+    let seen = late.subscribe("presence-room", Some(json!({ "user_id": "l" }))).await;
+    assert_eq!(seen["presence"]["ids"], json!(["h", "l", "t"]));
+    assert_eq!(here.event().await.2["user_id"], "l");
+    drop(there);
+    let (event, _, data) = here.event().await;
+    assert_eq!((event.as_str(), &data["user_id"]), ("pusher_internal:member_removed", &json!("t")));
+}
+
+#[tokio::test]
 async fn two_nodes_count_together() {
     let ground = Ground::new().await;
     let (one, two) =
@@ -435,4 +459,69 @@ async fn two_nodes_count_together() {
     let life = one.life.clone();
     drop(one);
     eventually("the node has ended", || life.drain().is_cancelled()).await;
+}
+
+/// A back end that takes webhooks; refuses as many POSTs as told before.
+async fn back_end_of(refusals: usize) -> (String, tokio::sync::mpsc::Receiver<Vec<Value>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (heard, events) = tokio::sync::mpsc::channel(64);
+    let left = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(refusals));
+    let take = move |headers: http::HeaderMap, body: Bytes| {
+        let (heard, left) = (heard.clone(), std::sync::Arc::clone(&left));
+        async move {
+            let one_less = |left: usize| left.checked_sub(1);
+            let order = std::sync::atomic::Ordering::Relaxed;
+            if left.fetch_update(order, order, one_less).is_ok() {
+                return http::StatusCode::BAD_GATEWAY;
+            }
+            assert_eq!(headers["x-pusher-key"], KEY);
+            assert_eq!(headers["x-pusher-signature"], signer().webhook(&body), "over exactly what was sent");
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            let _ = heard.send(body["events"].as_array().unwrap().clone()).await; // the test may have seen enough
+            http::StatusCode::OK
+        }
+    };
+    let router = axum::Router::new().route("/hook", axum::routing::post(take));
+    tokio::task::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (url, events)
+}
+
+#[tokio::test]
+async fn back_ends_are_told_what_happens_until_they_have_heard() {
+    let (url, mut events) = back_end_of(2).await;
+    let hub = hub_with(|pusher, app| {
+        app.webhook_url = Some(url);
+        app.webhook_events.push(hub::WebhookKind::ClientEvents);
+        pusher.webhooks.retry_ms_min = 10;
+        pusher.webhooks.batch_wait_ms = 10;
+        pusher.webhooks.vacated_after_ms = 100;
+    })
+    .await;
+    let mut client = Pusher::connect(&hub).await;
+    client.subscribe("presence-room", Some(json!({ "user_id": 7 }))).await;
+    client.subscribe("cache-weather", None).await;
+    assert_eq!(client.hear_others().await["event"], "pusher:cache_miss");
+    client
+        .say(json!({ "event": "client-wave", "channel": "presence-room", "data": { "hand": "left" } }))
+        .await;
+    let mut told = Vec::new();
+    let all = |told: &[Value], names: &[&str]| {
+        names.iter().all(|name| told.iter().any(|event: &Value| event["name"] == *name))
+    };
+    while !all(&told, &["channel_occupied", "member_added", "cache_miss", "client_event"]) {
+        told.extend(tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap());
+    }
+    let of = |name: &str| told.iter().find(|event| event["name"] == name).unwrap().clone();
+    let member = json!({ "name": "member_added", "channel": "presence-room", "user_id": "7" });
+    assert_eq!(of("member_added"), member);
+    let event = of("client_event");
+    assert_eq!((&event["data"], &event["user_id"]), (&json!("{\"hand\":\"left\"}"), &json!("7")));
+    assert_eq!(event["socket_id"], json!(client.socket_id));
+    drop(client);
+    while !all(&told, &["member_removed", "channel_vacated"]) {
+        told.extend(tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap());
+    }
+    let count = |name: &str| told.iter().filter(|event| event["name"] == name).count();
+    assert_eq!((count("member_added"), count("client_event")), (1, 1), "{told:?}");
 }

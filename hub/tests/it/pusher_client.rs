@@ -68,6 +68,16 @@ impl Pusher {
         }
     }
 
+    /// The next event that is not the protocol's own.
+    pub(crate) async fn hear_others(&mut self) -> Value {
+        loop {
+            let message = self.hear().await.expect("the connection ended");
+            if !message["event"].as_str().unwrap_or_default().starts_with("pusher_internal:") {
+                return message;
+            }
+        }
+    }
+
     /// The next message: event, channel, and what its data says.
     pub(crate) async fn event(&mut self) -> (String, String, Value) {
         let message = self.hear().await.expect("the connection ended");

@@ -1,6 +1,9 @@
 //! `GET /apps/{id}/channels`, `channels/{name}` and `channels/{name}/users`.
 
+use std::collections::BTreeSet;
+
 use axum::response::Response;
+use domain::Topic;
 use protocol::pusher::http::{CachedEvent, ChannelInfo, Channels, UserView, Users};
 use protocol::pusher::{Channel, event};
 
@@ -44,8 +47,8 @@ impl Desk {
             return Err(ApiError::Bad("only presence channels have users".to_owned()));
         }
         let mapped = signed.app.topic(channel);
-        let members = mapped.map(|mapped| self.pusher.roster.members(&mapped.topic)).unwrap_or_default();
-        Ok(json(&Users { users: members.into_iter().map(|(id, _)| UserView { id }).collect() }))
+        let users = mapped.map(|mapped| self.users_of(&mapped.topic)).unwrap_or_default();
+        Ok(json(&Users { users: users.into_iter().map(|id| UserView { id }).collect() }))
     }
 
     /// What was asked about a channel, as far as the channel has it.
@@ -55,11 +58,17 @@ impl Desk {
         let user_count = mapped
             .as_ref()
             .filter(|_| asks(asked, "user_count") && channel.prefix().has_presence())
-            .map(|mapped| self.pusher.roster.members(&mapped.topic).len() as u64);
+            .map(|mapped| self.users_of(&mapped.topic).len() as u64);
         let subscription_count =
             asks(asked, "subscription_count").then(|| self.pusher.counts.count(&app.id, name));
         let cache = asks(asked, "cache").then(|| self.cached(app, channel)).flatten();
         ChannelInfo { occupied: None, user_count, subscription_count, cache }
+    }
+
+    /// The users in a topic, as far as one answer of the presence goes.
+    fn users_of(&self, topic: &Topic) -> BTreeSet<String> {
+        let members = self.presence.list(topic).unwrap_or_default();
+        members.iter().map(|member| member.info.user.clone()).filter(|user| !user.is_empty()).collect()
     }
 
     /// The last event of a cache channel.

@@ -68,7 +68,7 @@ impl Session {
         if !self.events.take(per_second, world.uptime_ms) {
             return Err("too many events of this client");
         }
-        let user_id = self.subscriptions[at].member.as_deref().map(str::to_owned);
+        let user_id = self.subscriptions[at].seated.as_ref().map(|seated| seated.user_id.clone());
         let attributes = Attributes {
             event: Some(event.event.to_string()),
             exclude: Some(self.socket_id.to_string()),

@@ -1,20 +1,24 @@
 //! `pusher:subscribe` and `pusher:unsubscribe`.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Standing, Topic};
+use domain::{Publisher, Standing, Topic};
+use protocol::centrifuge::minify;
 use protocol::pusher::read::{Member, Subscribe};
 use protocol::pusher::topics::{Form, Mapped};
 use protocol::pusher::webhook::WebhookEvent;
 use protocol::pusher::write::MemberView;
 use protocol::pusher::{Channel, Prefix, ServerMessage};
+use serde_json::value::RawValue;
 
-use super::{Bearer, Session, Subscription};
+use super::{Bearer, Seated, Session, Subscription};
 use crate::classes::Caller;
 use crate::config::Config;
 use crate::history::Wish;
+use crate::presence;
 use crate::publication::channel_message;
-use crate::pusher::roster::Joined;
+use crate::pusher::roster::Whose;
 use crate::revocations::Revocations;
 use crate::session::{Out, World};
 use crate::topics::Terms;
@@ -25,6 +29,9 @@ struct Refusal {
     message: Cow<'static, str>,
     status: u16,
 }
+
+/// Members of a presence channel: id, and what others see.
+type Members = BTreeMap<String, Option<String>>;
 
 /// A subscription that may begin.
 struct Granted {
@@ -50,15 +57,17 @@ impl Refusal {
 impl Session {
     pub(super) fn subscribe(&mut self, request: &Subscribe<'_>, world: &mut World<'_>, out: &mut Out) {
         let name = &*request.channel;
-        let refusal = match self.grant(request, world) {
-            Ok(granted) => match self.begin(name, granted, world, out) {
-                Ok(()) => return,
-                Err(refusal) => refusal,
-            },
-            Err(refusal) => refusal,
-        };
-        let Refusal { kind, message, status } = refusal;
-        out.tell(&ServerMessage::SubscriptionError { channel: name, kind, message: &message, status });
+        match self.grant(request, world) {
+            Ok(granted) => self.begin(name, granted, world, out),
+            Err(Refusal { kind, message, status }) => {
+                out.tell(&ServerMessage::SubscriptionError {
+                    channel: name,
+                    kind,
+                    message: &message,
+                    status,
+                });
+            }
+        }
     }
 
     pub(super) fn unsubscribe(&mut self, name: &str, world: &mut World<'_>) {
@@ -89,7 +98,11 @@ impl Session {
         if prefix.is_signed() {
             bearer = self.check_auth(request, name, &world.authority.revocations)?;
             if prefix.has_presence() {
-                member = Some(self.member(request)?);
+                let found = self.member(request)?;
+                if self.is_full(&mapped.topic, &found.user_id, world) {
+                    return Err(Refusal::limit("the channel has too many members"));
+                }
+                member = Some(found);
             }
         } else if prefix == Prefix::User {
             if self.user.as_ref().is_none_or(|user| user.id != channel.base()) {
@@ -141,19 +154,9 @@ impl Session {
     }
 
     /// Begins the subscription and says so, with the last event when the channel keeps it.
-    fn begin(
-        &mut self,
-        name: &str,
-        granted: Granted,
-        world: &mut World<'_>,
-        out: &mut Out,
-    ) -> Result<(), Refusal> {
+    fn begin(&mut self, name: &str, granted: Granted, world: &mut World<'_>, out: &mut Out) {
         let Granted { mapped: Mapped { topic, form }, member, bearer } = granted;
         let app = std::sync::Arc::clone(self.app());
-        let members = match &member {
-            Some(member) => Some(self.join(name, &topic, form, member)?),
-            None => None,
-        };
         let partition = world.histories.partition_of(&topic);
         let last = Wish { since: None, limit: 1, reverse: true };
         let (from, cached) = {
@@ -168,17 +171,15 @@ impl Session {
         {
             self.bearers.push(bearer);
         }
-        self.subscriptions.push(Subscription {
-            id,
-            form,
-            member: member.map(|member| member.user_id.into()),
-        });
-        let views = members.as_ref().map(|members| {
-            members
-                .iter()
-                .map(|(id, info)| MemberView { user_id: id, user_info: info.as_deref() })
-                .collect::<Vec<_>>()
-        });
+        let (seated, members) = match member {
+            Some(member) => {
+                let (seated, members) = self.take_seat(name, &topic, member, world);
+                (Some(Box::new(seated)), Some(members))
+            }
+            None => (None, None),
+        };
+        self.subscriptions.push(Subscription { id, form, seated });
+        let views = members.as_ref().map(|members| members.iter().map(view).collect::<Vec<_>>());
         out.tell(&ServerMessage::SubscriptionSucceeded { channel: name, presence: views.as_deref() });
         if Channel::parse(name, name.len()).is_ok_and(|channel| channel.prefix().has_cache()) {
             if let Some(item) = cached {
@@ -188,31 +189,33 @@ impl Session {
                 self.pusher.tell(app.number, WebhookEvent::CacheMiss { channel: name.to_owned() });
             }
         }
-        Ok(())
     }
 
-    /// Adds a member to a presence channel; gives everybody who is there.
-    fn join(
-        &self,
-        name: &str,
-        topic: &Topic,
-        form: Form,
-        member: &Member,
-    ) -> Result<Vec<crate::pusher::roster::Listed>, Refusal> {
-        let (roster, config) = (&self.pusher.roster, &self.pusher.config);
+    /// Gives a member its place in a presence channel; gives everybody who is known to be there, itself included.
+    fn take_seat(&self, name: &str, topic: &Topic, member: Member, world: &World<'_>) -> (Seated, Members) {
         let Member { user_id, user_info } = member;
-        match roster.join(topic, user_id, user_info.as_deref(), config.members_max as usize) {
-            Joined::Full => return Err(Refusal::limit("the channel has too many members")),
-            Joined::Again => {}
-            Joined::First => {
-                let member = MemberView { user_id, user_info: user_info.as_deref() };
-                self.notify(topic, form, &ServerMessage::MemberAdded { channel: name, member });
-                let event = WebhookEvent::MemberAdded { channel: name.to_owned(), user_id: user_id.clone() };
-                self.pusher.tell(self.app().number, event);
-            }
-        }
-        Ok(roster.members(topic))
+        let (client, app) = (self.socket_id.to_string(), self.app().number);
+        self.pusher.roster.expect(topic, &client, Whose { app, channel: name.to_owned() });
+        let mut members = self.pusher.roster.members(topic);
+        members.entry(user_id.clone()).or_insert_with(|| user_info.clone());
+        let line = user_info.as_deref().and_then(|info| minify(info.as_bytes()).ok());
+        let line = line.and_then(|line| String::from_utf8(line.into_owned()).ok());
+        let chan_info = line.and_then(|line| RawValue::from_string(line).ok());
+        let info = Publisher { user: user_id.clone(), client, chan_info, ..Publisher::default() };
+        let seat = world.presence.enter(topic, presence::Member { info, seen: true, announced: true });
+        (Seated { user_id, _seat: seat }, members)
     }
+
+    /// Whether a presence channel has no place for one more user.
+    fn is_full(&self, topic: &Topic, user_id: &str, world: &World<'_>) -> bool {
+        let Some(list) = world.presence.list(topic) else { return true };
+        let users: BTreeSet<&str> = list.iter().map(|member| &*member.info.user).collect();
+        !users.contains(user_id) && users.len() >= self.pusher.config.members_max as usize
+    }
+}
+
+fn view<'m>((user_id, user_info): (&'m String, &'m Option<String>)) -> MemberView<'m> {
+    MemberView { user_id, user_info: user_info.as_deref() }
 }
 
 /// Whether anybody may follow a topic: public channels of the application's own, and what its class opens.
