@@ -76,20 +76,33 @@ struct Seen {
 /// # Errors
 /// When the server cannot be reached or refuses the preparations.
 pub(crate) async fn run(api: &Api, socket_url: &str, server_pids: &[u32], shape: &Shape) -> Result<Report> {
+    let programme = Programme::create(api, shape.topics).await?;
+    run_in(&programme, (api, socket_url), server_pids, shape).await
+}
+
+/// As [`run`], with the events of `programme` as topics.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn run_in(
+    programme: &Programme,
+    (api, socket_url): (&Api, &str),
+    server_pids: &[u32],
+    shape: &Shape,
+) -> Result<Report> {
     let files_max = process::open_files_max()?;
     ensure!(
         files_max > shape.subscribers as u64 + 100,
         "{} sockets need more than the {files_max} files this shell allows: ulimit -n",
         shape.subscribers
     );
-    let programme = Programme::create(api, shape.topics).await?;
     let board = Arc::new(Board::new(shape.messages));
     let memory_before = total_memory(server_pids)?;
-    let subscribers = subscribe_all(socket_url, &programme, shape, &board).await?;
+    let subscribers = subscribe_all(socket_url, programme, shape, &board).await?;
     let memory_grown = total_memory(server_pids)?.saturating_sub(memory_before);
     let cpu_before = total_cpu(server_pids)?;
     let began = Instant::now();
-    publish_all(api, &programme, shape, &board).await?;
+    publish_all(api, programme, shape, &board).await?;
     let publishing = began.elapsed();
     let wanted = deliveries_wanted(shape);
     let took = settle(&board, wanted, began, Duration::from_secs(shape.settle_seconds)).await;

@@ -7,6 +7,7 @@ mod crowd;
 mod fanout;
 mod follower;
 mod histogram;
+mod hostile;
 mod process;
 mod programme;
 mod report;
@@ -65,6 +66,13 @@ enum Command {
         #[command(flatten)]
         plan: crash::Plan,
     },
+    /// The latency of well-behaved clients beside hostile ones, compared with the same without them, in pairs.
+    Hostile {
+        #[command(flatten)]
+        binaries: Binaries,
+        #[command(flatten)]
+        plan: hostile::Plan,
+    },
     /// Clients of both dialects that connect, publish, cut themselves off and recover at random, for as long as one likes.
     Soak {
         #[command(flatten)]
@@ -120,6 +128,7 @@ async fn run(command: Command) -> Result<Report> {
         Command::Fanout { place, shape } => fanout(&place, &shape).await,
         Command::Smoke { place, scale, standins_control } => smoke(&place, &scale, standins_control).await,
         Command::Crash { binaries, plan } => crash::run(&binaries, &plan).await,
+        Command::Hostile { binaries, plan } => hostile::run(&binaries, &plan).await,
         Command::Soak { binaries, plan } => soak::run(&binaries, &plan).await,
     }
 }

@@ -80,6 +80,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.socket.send(Message::text(text.into())).await.unwrap();
     }
 
+    /// Sends to a connection that may have ended: it says why when it is read.
+    pub(crate) async fn try_send(&mut self, text: String) {
+        let _ = self.socket.send(Message::text(text)).await;
+    }
+
     /// Sends a command and gives its reply.
     pub(crate) async fn ask(&mut self, kind: &str, request: Value) -> Value {
         self.commands += 1;
@@ -93,9 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Sends a command and gives its reply, or how the connection ended.
     pub(crate) async fn ask_or_end(&mut self, kind: &str, request: Value) -> Result<Value, (u16, String)> {
         self.commands += 1;
-        // a connection that has ended says why when it is read
-        let _ =
-            self.socket.send(Message::text(json!({ "id": self.commands, kind: request }).to_string())).await;
+        self.try_send(json!({ "id": self.commands, kind: request }).to_string()).await;
         self.reply_or_end().await
     }
 

@@ -98,3 +98,38 @@ async fn who_only_makes_mistakes_is_closed_for_good() {
     assert_eq!(last.unwrap()["error"]["code"], 103, "the last one is answered, too");
     assert_eq!(client.closed().await, (3509, "too many errors".to_owned()));
 }
+
+/// Goal: 10,000 commands within a second are refused, then closed, and nobody else waits for it.
+#[tokio::test]
+async fn a_flood_ends_and_the_others_notice_nothing() {
+    let hub = TestHub::new().await;
+    let (mut flooder, mut other) = (hub.client(4).await, hub.client(5).await);
+    for batch in 0..100_u32 {
+        let commands: Vec<String> = (0..100)
+            .map(|number| json!({ "id": 10 + batch * 100 + number, "rpc": { "method": "time" } }).to_string())
+            .collect();
+        flooder.try_send(commands.join("\n")).await;
+        let asked_at = tokio::time::Instant::now();
+        assert!(other.ask("rpc", json!({ "method": "time" })).await.get("rpc").is_some());
+        assert!(asked_at.elapsed() < Duration::from_secs(1), "{:?}", asked_at.elapsed());
+        if batch > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await; // the pace of a flood, not a wait
+        }
+    }
+    let (mut answered, mut refused) = (0, 0);
+    let end = loop {
+        match flooder.reply_or_end().await {
+            Ok(reply) if reply.get("rpc").is_some() => answered += 1,
+            Ok(reply) => {
+                assert_eq!(
+                    (&reply["error"]["code"], &reply["error"]["temporary"]),
+                    (&json!(111), &json!(true))
+                );
+                refused += 1;
+            }
+            Err(end) => break end,
+        }
+    };
+    assert_eq!(end, (3013, "too many requests".to_owned()));
+    assert!((400..1_000).contains(&answered) && refused == 200, "{answered} answered, {refused} refused");
+}

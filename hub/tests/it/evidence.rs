@@ -36,7 +36,7 @@ async fn confirmations(hub: &TestHub, count: usize) -> Vec<Value> {
     let mut found = Vec::new();
     while found.len() < count {
         let wait = Duration::from_secs(10);
-        let claimed = hub.ground.queue.claim(&queue, 100, Duration::from_secs(60), wait).await.unwrap();
+        let claimed = hub.ground.queue.claim(&queue, 100, Duration::from_mins(1), wait).await.unwrap();
         assert!(!claimed.is_empty(), "waited in vain for {count} confirmations: {found:?}");
         found.extend(claimed.iter().map(|item| serde_json::from_slice::<Value>(&item.body).unwrap()));
     }

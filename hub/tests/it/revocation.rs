@@ -1,9 +1,10 @@
 //! Sessions that end: their sockets are closed on every node, and their tokens open no other.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::{Revocation, RevocationReason, UserId};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::harness::{Ground, TestHub};
