@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::metrics::{self, Confirmed};
-use crate::session::{Confirmation, Proof};
+use crate::out::{Confirmation, Proof};
 use crate::shard::{Key, Message};
 
 /// Confirmations that are stored together.

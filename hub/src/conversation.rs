@@ -8,8 +8,9 @@ use protocol::codes::DisconnectCode;
 
 use crate::census::Census;
 use crate::config::Config;
+use crate::out::Out;
 use crate::pusher;
-use crate::session::{Out, Pings, Session};
+use crate::session::{Pings, Session};
 use crate::topics::{SubscriptionId, Topics};
 
 /// A conversation.

@@ -17,6 +17,7 @@ mod front;
 mod history;
 mod metrics;
 mod origin;
+mod out;
 mod paces;
 mod presence;
 mod publication;
@@ -32,6 +33,7 @@ mod tail;
 mod topics;
 mod users;
 mod wire;
+mod world;
 
 pub use config::{
     App, Class, Classes, Config, DoorLimits, History, Http, Limits, Offer, Presence, Pusher, Refusals,

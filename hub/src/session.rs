@@ -1,6 +1,6 @@
 //! A connection's conversation, apart from its socket: commands in, replies and effects out.
 //!
-//! A session touches memory only: the shard's [`Topics`], the [`Histories`] and the count of connections. What takes
+//! A session touches memory only: the shard's [`Topics`], the [`Histories`](crate::history::Histories) and the count of connections. What takes
 //! longer – a position that this node has not reached yet, a confirmation that has to become durable – it returns to
 //! the shard, as [`Stop::Hold`] (nothing was changed; the command is to be given again) or as an entry of [`Out`].
 
@@ -19,26 +19,22 @@ mod shedding;
 mod subscribe;
 
 use bytes::Bytes;
-use domain::{DeliveryId, DeliveryState, Revocation, Timestamp, Topic, TopicError};
+use domain::{Revocation, Timestamp, Topic, TopicError};
 use protocol::centrifuge::command::{Command, Request};
-use protocol::centrifuge::json;
-use protocol::centrifuge::reply::{Answer, Event, Push, Reply};
+use protocol::centrifuge::reply::{Answer, Event, Push};
 use protocol::codes::{DisconnectCode, ErrorCode, UnsubscribeCode};
-use protocol::pusher::ServerMessage;
 use streams::Partition;
 use uuid::Uuid;
 
-use crate::authority::{Authority, Identity};
+use crate::authority::Identity;
 use crate::census::Census;
 use crate::config::Config;
 use crate::control;
-use crate::history::Histories;
-use crate::metrics::{CommandKind, ShardMetrics};
-use crate::paces::Paces;
-use crate::presence::{Presence, Seat};
-use crate::publish::Submission;
-use crate::topics::{ConnectionIndex, SubscriptionId, Topics};
-use crate::wire::Wire;
+use crate::metrics::CommandKind;
+use crate::out::{Confirmation, Out, Proof};
+use crate::presence::Seat;
+use crate::topics::{SubscriptionId, Topics};
+use crate::world::{Patience, World};
 pub(crate) use pace::{Pace, Verdict};
 
 /// What the server calls itself.
@@ -112,74 +108,6 @@ impl Extra {
     }
 }
 
-/// What a session works with.
-pub(crate) struct World<'w> {
-    pub(crate) config: &'w Config,
-    pub(crate) authority: &'w Authority,
-    pub(crate) census: &'w Census,
-    pub(crate) paces: &'w Paces,
-    pub(crate) histories: &'w Histories,
-    pub(crate) presence: &'w Presence,
-    pub(crate) topics: &'w mut Topics,
-    pub(crate) metrics: &'w ShardMetrics,
-    /// The session's connection in its shard.
-    pub(crate) connection: ConnectionIndex,
-    /// Wall time.
-    pub(crate) now: Timestamp,
-    /// Since the shard began.
-    pub(crate) uptime_ms: u64,
-    /// The name of this node.
-    pub(crate) node: &'w str,
-    /// What to do about positions ahead of this node.
-    pub(crate) patience: Patience,
-}
-
-/// What to do about a position ahead of this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Hold the command until the node has come that far.
-    Wait,
-    /// It took too long: a temporary error.
-    Over,
-    /// The log itself has not come further than `last`: beyond it lies nothing, the position is void.
-    Lost { partition: Partition, last: u64 },
-}
-
-/// What a session says.
-#[derive(Debug)]
-pub(crate) struct Out {
-    /// How the client that is spoken to wants its messages.
-    pub(crate) wire: Wire,
-    /// Messages in its dialect: the payload of one frame.
-    pub(crate) messages: Vec<u8>,
-    /// What has to become durable before it is answered.
-    pub(crate) confirmations: Vec<Confirmation>,
-    /// What has to be in the change log before it is answered.
-    pub(crate) submissions: Vec<Submission>,
-}
-
-/// A client's word that a delivery has arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Confirmation {
-    /// The command to answer; `None`: nobody waits for it.
-    pub(crate) command: Option<u32>,
-    /// Which delivery.
-    pub(crate) delivery: DeliveryId,
-    /// [`DeliveryState::Delivered`] or [`DeliveryState::Opened`].
-    pub(crate) state: DeliveryState,
-    /// How the client has shown it.
-    pub(crate) proof: Proof,
-}
-
-/// How a client shows that a delivery has arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Proof {
-    /// It said so, with the delivery's code.
-    Word,
-    /// It came back with a position that lies after it.
-    Position,
-}
-
 /// Why a session cannot go on with the next command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -204,41 +132,6 @@ impl From<ErrorCode> for Fault {
 impl From<DisconnectCode> for Fault {
     fn from(code: DisconnectCode) -> Self {
         Self::Stop(Stop::Close(code))
-    }
-}
-
-impl Out {
-    /// Nothing said yet.
-    pub(crate) fn new() -> Self {
-        Self {
-            wire: Wire::JsonSocket,
-            messages: Vec::new(),
-            confirmations: Vec::new(),
-            submissions: Vec::new(),
-        }
-    }
-
-    /// Adds a push.
-    pub(crate) fn push(&mut self, push: Push<'_>) {
-        self.wire.write_push(&mut self.messages, push);
-    }
-
-    /// Adds a message of Pusher's protocol.
-    pub(crate) fn tell(&mut self, message: &ServerMessage<'_>) {
-        if !self.messages.is_empty() {
-            self.messages.push(json::SEPARATOR);
-        }
-        message.write(&mut self.messages);
-    }
-
-    /// Adds the answer to a command. Who connects in one direction is told of the connection by a push.
-    pub(crate) fn answer(&mut self, command: u32, answer: Answer<'_>) {
-        match answer {
-            Answer::Connect(result) if self.wire.is_one_way() => {
-                self.push(Push::to_connection(Event::Connect(result)));
-            }
-            answer => self.wire.dialect().write_reply(&mut self.messages, &Reply::Answer(command, answer)),
-        }
     }
 }
 

@@ -18,9 +18,11 @@ use uuid::Uuid;
 use super::{App, AppNumber, ChannelTerms, Guest, Place, Pusher};
 use crate::config::Limits;
 use crate::control;
+use crate::out::Out;
 use crate::presence::Seat;
-use crate::session::{Out, Pace, Verdict, World};
+use crate::session::{Pace, Verdict};
 use crate::topics::{SubscriptionId, Topics};
+use crate::world::World;
 use client_events::Bucket;
 
 /// A connection's conversation.

@@ -7,7 +7,7 @@ use super::input::world;
 use super::{Key, Shard};
 use crate::control::{Command, Control, Disconnect, Whose};
 use crate::conversation::Conversation;
-use crate::session::{Patience, World};
+use crate::world::{Patience, World};
 
 impl Shard {
     /// Does what concerns this shard's connections.

@@ -5,7 +5,9 @@ use protocol::codes::DisconnectCode;
 use streams::Partition;
 
 use crate::conversation::Conversation;
-use crate::session::{Out, Patience, Session, Stop, World};
+use crate::out::Out;
+use crate::session::{Session, Stop};
+use crate::world::{Patience, World};
 
 /// How far a frame's commands came.
 pub(super) enum Flow {

@@ -10,9 +10,9 @@ use super::connection::NEVER;
 use super::{Key, Shard};
 use crate::metrics::Delivery;
 use crate::publication::{Batch, Form, Live};
-use crate::session::Patience;
 use crate::topics::TopicIndex;
 use crate::wire::Wire;
+use crate::world::Patience;
 
 /// Bytes up to which publications of one topic are joined into one chunk.
 const CHUNK_BYTES: usize = 65_536;

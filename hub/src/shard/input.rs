@@ -20,7 +20,8 @@ use crate::conversation::Conversation;
 use crate::metrics::{CloseReason, Confirmed, confirmed};
 use crate::publish;
 use crate::pusher;
-use crate::session::{Patience, Session, World};
+use crate::session::Session;
+use crate::world::{Patience, World};
 
 /// What a session of this shard works with; a macro, because the connection is borrowed at the same time.
 macro_rules! world {

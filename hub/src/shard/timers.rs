@@ -8,7 +8,8 @@ use protocol::codes::DisconnectCode;
 
 use super::connection::{NEVER, State};
 use super::{Key, Shard};
-use crate::session::{Patience, Pings};
+use crate::session::Pings;
+use crate::world::Patience;
 
 /// A ping of WebSocket's own.
 const PING_FRAME: Bytes = Bytes::from_static(b"\x89\x00");

@@ -10,8 +10,9 @@ use streams::NewPublication;
 use uuid::Uuid;
 
 use super::Session;
+use crate::out::Out;
 use crate::pusher::News;
-use crate::session::{Out, World};
+use crate::world::World;
 
 /// How fast a connection may send events: tokens that fill steadily, at most those of one second.
 #[derive(Debug, Clone, Copy)]

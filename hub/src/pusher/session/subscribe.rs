@@ -16,12 +16,13 @@ use super::{Bearer, Seated, Session, Subscription};
 use crate::classes::Caller;
 use crate::config::Config;
 use crate::history::Wish;
+use crate::out::Out;
 use crate::presence;
 use crate::publication::channel_message;
 use crate::pusher::roster::Whose;
 use crate::revocations::Revocations;
-use crate::session::{Out, World};
 use crate::topics::Terms;
+use crate::world::World;
 
 /// Why a subscription is refused.
 struct Refusal {
