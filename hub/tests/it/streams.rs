@@ -88,8 +88,9 @@ impl Stream {
     /// The reply to `connect`; keeps what leads commands here.
     pub(crate) async fn connected(&mut self) -> Value {
         let reply = self.said().await;
-        self.session = reply["connect"]["session"].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned();
-        self.node = reply["connect"]["node"].as_str().unwrap().to_owned();
+        let text =
+            |name: &str| reply["connect"][name].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned();
+        (self.session, self.node) = (text("session"), text("node"));
         assert!(self.session.len() > 30);
         reply["connect"].clone()
     }
