@@ -66,11 +66,6 @@ async function confirm({ delivery_id, receipt_code }, state) {
   await client.rpc("ack", isProtobuf ? new TextEncoder().encode(JSON.stringify(value)) : value);
 }
 
-/** The server answers a recovery with the offset of the last publication that it brings. */
-function lastMissed({ hasRecoveredPublications, streamPosition }) {
-  return hasRecoveredPublications ? streamPosition.offset : 0;
-}
-
 function subscribe(name) {
   const known = client.getSubscription(name);
   if (known) {
@@ -78,11 +73,12 @@ function subscribe(name) {
     return;
   }
   const subscription = client.newSubscription(name, { joinLeave: true });
-  let missedTo = 0;
-  subscription.on("publication", (context) => arrived(name, context, context.offset <= missedTo));
+  let isRecovering = false;
+  subscription.on("publication", (context) => arrived(name, context, isRecovering));
   subscription.on("subscribing", ({ reason }) => topics.phase(name, "subscribing", reason));
   subscription.on("subscribed", (context) => {
-    missedTo = lastMissed(context);
+    isRecovering = context.hasRecoveredPublications;
+    setTimeout(() => (isRecovering = false)); // the SDK hands them out before it takes up anything else
     topics.subscribed(name, context);
     if (context.wasRecovering && !context.recovered) note(`${name}: something was missed and cannot be told any more; reload what you show`);
     people(subscription);
@@ -127,15 +123,16 @@ function listen(to) {
     show("disconnected", code ? `Disconnected: ${code} ${reason}` : "Disconnected");
   });
   to.on("error", ({ error }) => note(`${error.code} ${error.message}`));
-  const missedTo = new Map();
+  const recovering = new Set();
   to.on("subscribed", (context) => {
     topics.add(context.channel);
     topics.subscribed(context.channel, context);
-    missedTo.set(context.channel, lastMissed(context));
+    if (context.hasRecoveredPublications) recovering.add(context.channel);
+    setTimeout(() => recovering.delete(context.channel));
   });
   to.on("subscribing", ({ channel }) => topics.phase(channel, "subscribing", "connection lost"));
   to.on("unsubscribed", ({ channel }) => topics.remove(channel));
-  to.on("publication", (context) => arrived(context.channel, context, context.offset <= missedTo.get(context.channel)));
+  to.on("publication", (context) => arrived(context.channel, context, recovering.has(context.channel)));
   to.on("message", ({ data }) => publication({ topic: "(this connection)", data: read(data) }, confirm));
 }
 
