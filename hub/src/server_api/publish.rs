@@ -1,6 +1,7 @@
 //! `publish`, `broadcast`, `history_remove`: what enters topics.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -147,8 +148,13 @@ impl ServerApi {
         }
     }
 
+    /// As [`Self::append_all`]; waits until this node has read it, too, so that whoever subscribes here when the sender has
+    /// its answer finds the publication behind and not before them.
     async fn append(&self, publications: Vec<NewPublication>) -> Result<Vec<Published>, Fault> {
         let positions = self.append_all(&publications).await?;
+        let partition = |publication: &NewPublication| self.log.partition_of(&publication.topic);
+        let places: Vec<_> = publications.iter().map(partition).zip(positions.iter().cloned()).collect();
+        self.histories.reached_all(&places, Duration::from_millis(self.config.hold_ms)).await;
         let kept = publications.iter().map(|one| {
             let attributes = one.attributes.as_deref().and_then(Attributes::decode);
             !attributes.is_some_and(|attributes| attributes.ephemeral)

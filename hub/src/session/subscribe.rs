@@ -25,6 +25,8 @@ pub(super) struct Plan {
     /// The turn of the partition's history that `page` and `offset` belong to.
     pub(super) from: u64,
     pub(super) outcome: RecoveryOutcome,
+    /// The offset that the client has recovered from.
+    since: u64,
     /// For the subscriber, from its token.
     pub(super) data: Option<Bytes>,
     /// When it ends unless it is refreshed.
@@ -200,12 +202,12 @@ pub(super) fn plan(
         Some(_) if !rights.recoverable => (RecoveryOutcome::Unrecovered, Page::new()),
         Some(wish) => recover(topic, class, wish, (&history, partition), world)?,
     };
-    // with publications clients take the offset of the last one; without, this one
     let offset = page.last().map_or(history.applied, |item| item.offset);
     Ok(Plan {
         partition,
         from: history.turn,
         outcome,
+        since: wish.map_or(0, |wish| wish.offset),
         data: None,
         expires_at: None,
         rights,
@@ -261,11 +263,14 @@ fn recover(
 impl Plan {
     pub(super) fn result(&self, now: Timestamp) -> SubscribeResult<'_> {
         let told = self.rights.positioned;
+        // each publication of the page moves the client on from where it was; without any, it is where the node is. A
+        // client that leaves before it has taken all of them keeps its place that way
+        let offset = if self.page.is_empty() { self.offset } else { self.since };
         SubscribeResult {
             recoverable: self.rights.recoverable,
             positioned: told,
             epoch: if told { (&*self.epoch.0).into() } else { "".into() },
-            offset: if told { self.offset } else { 0 },
+            offset: if told { offset } else { 0 },
             publications: publications(&self.page, self.deltas),
             delta: self.deltas.is_some(),
             recovered: self.outcome == RecoveryOutcome::Recovered,
