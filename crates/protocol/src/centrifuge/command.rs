@@ -115,11 +115,6 @@ pub struct SubscribeRequest<'a> {
 }
 
 impl SubscribeRequest<'_> {
-    /// Whether the client understands numbers in place of channel names.
-    pub fn takes_numbers(&self) -> bool {
-        self.flag & 1 != 0
-    }
-
     /// Whether the client prefers error 112 to a subscription that is not recovered.
     pub fn rejects_unrecovered(&self) -> bool {
         self.flag & 2 != 0
