@@ -5,6 +5,7 @@ use http_body_util::Full;
 use hub::App;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
+use service::Lifecycle;
 
 use crate::client::Client;
 use crate::harness::{Ground, PATIENCE, TestHub, eventually};
@@ -483,7 +484,7 @@ async fn back_end_of(refusals: usize) -> (String, tokio::sync::mpsc::Receiver<Ve
         }
     };
     let router = axum::Router::new().route("/hook", axum::routing::post(take));
-    tokio::task::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    Lifecycle::new().spawn_connection(async move { axum::serve(listener, router).await.unwrap() });
     (url, events)
 }
 

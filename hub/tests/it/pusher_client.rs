@@ -129,12 +129,16 @@ impl Pusher {
 pub(crate) async fn request(address: SocketAddr, request: Request<Full<Bytes>>) -> (u16, String) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-    let driver = tokio::task::spawn(connection);
-    let answer = sender.send_request(request).await.unwrap();
-    let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    driver.abort();
-    (status, String::from_utf8(body.to_vec()).unwrap())
+    let asking = async {
+        let answer = sender.send_request(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    tokio::select! {
+        answered = asking => answered,
+        ended = connection => panic!("the connection ended before the answer: {ended:?}"),
+    }
 }
 
 /// Sends a signed request as a back end does; gives status and body.
