@@ -2,14 +2,14 @@
 # Feeds every decoder of strangers' bytes with noise and damaged messages: scripts/fuzz.sh [MINUTES for each, 10].
 # Needs no nightly compiler: the targets are the property tests, run again and again with new seeds, optimized, with
 # 1 GiB of memory each, so that an announced length that is believed shows. FUZZ_ONLY names the targets to run, by a part
-# of their names, FUZZ_PROFILE how they are built. A failure prints the smallest input that was found. Ends with "N passed, N failed".
+# of their names, FUZZ_PROFILE how they are built, FUZZ_CASES how many cases a run has. A failure prints the smallest input that was found. Ends with "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . scripts/toolchain.sh
 
 minutes=${1:-10}
 only=${FUZZ_ONLY:-}
-cases=20000 # of one run; proptest seeds each run anew
+cases=${FUZZ_CASES:-20000} # of one run; proptest seeds each run anew
 memory_kib=1048576
 profile=${FUZZ_PROFILE:-quick}
 
