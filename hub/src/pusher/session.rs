@@ -215,3 +215,6 @@ impl Session {
         ChannelTerms { app: self.app().number, form, socket_id: self.socket_id }
     }
 }
+
+#[cfg(test)]
+mod tests;
