@@ -116,10 +116,10 @@ impl Config {
         faults.section("workers", |faults| self.workers.check(faults));
         if self.hub.revocations.keep_secs < self.api.sessions.access_secs {
             let lives = self.api.sessions.access_secs;
-            let rule = format!(
+            let must = format!(
                 "must be at least api.sessions.access_secs ({lives}), so that no revoked token outlives it"
             );
-            faults.add("hub.revocations.keep_secs", rule);
+            faults.add("hub.revocations.keep_secs", must);
         }
         self.check_addresses(faults);
     }

@@ -40,7 +40,7 @@ pub(crate) async fn serve(config: Config, role: Role) -> anyhow::Result<ExitCode
     for listener in ports.admin {
         http_server::serve(listener, operators.clone(), &http, &admin_life);
     }
-    let routes = wiring::start(config, role, &data_dir, &life).await?;
+    let routes = Box::pin(wiring::start(config, role, &data_dir, &life)).await?;
     for listener in ports.public {
         http_server::serve(listener, routes.clone(), &http, &life);
     }
