@@ -116,8 +116,13 @@ impl Board {
         places.values().filter(|(topic, offset)| *offset < top(*topic)).count()
     }
 
-    fn moved(&self, member: u32, topic: u32, offset: u64) {
+    /// A publication was heard: everybody of the topic has to get as far.
+    fn heard(&self, topic: u32, offset: u64) {
         self.tops[topic as usize].fetch_max(offset, Ordering::Relaxed);
+    }
+
+    /// A member has moved on, by a publication or by the answer to a subscription, which may lie beyond the last one.
+    fn moved(&self, member: u32, topic: u32, offset: u64) {
         self.places.lock().expect("no holder of this lock panics").insert(member, (topic, offset));
     }
 
@@ -268,6 +273,7 @@ impl Inside {
             self.board.latency.record(Duration::from_micros(late));
         }
         self.position.offset = self.position.offset.max(offset);
+        self.board.heard(self.book.topic, offset);
         self.board.moved(self.member.number, self.book.topic, self.position.offset);
     }
 
