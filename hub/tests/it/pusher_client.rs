@@ -135,9 +135,13 @@ pub(crate) async fn request(address: SocketAddr, request: Request<Full<Bytes>>) 
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
     };
+    tokio::pin!(asking);
     tokio::select! {
-        answered = asking => answered,
-        ended = connection => panic!("the connection ended before the answer: {ended:?}"),
+        answered = &mut asking => answered,
+        ended = connection => {
+            ended.unwrap(); // the server closes behind its answer, which is here already
+            asking.await
+        }
     }
 }
 
