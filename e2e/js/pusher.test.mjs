@@ -100,7 +100,7 @@ describe('pusher', { timeout: 120_000 }, () => {
     const basim = await open({ id: '8', info: { name: 'Basim' } });
     const theirs = await joined(basim, 'presence-room');
     assert.deepEqual(await added, { id: '8', info: { name: 'Basim' } });
-    assert.equal(theirs.members.count, 2);
+    await until('the other member is there', () => theirs.members.count === 2);
     const { users } = await (await server.get({ path: '/channels/presence-room/users' })).json();
     assert.deepEqual(users.map(({ id }) => id).sort(), ['7', '8']);
     const removed = bound(room, 'pusher:member_removed');
@@ -192,6 +192,7 @@ describe('pusher', { timeout: 120_000 }, () => {
     assert.deepEqual(here, [{ name: 'Amal' }]);
     const lobby = basim.join('lobby');
     await new Promise((resolve) => { lobby.here(resolve); });
+    await until('the joining', () => seen.length === 1);
     lobby.whisper('typing', { name: 'Basim' });
     await until('the whisper', () => seen.length === 2);
     basim.leave('lobby');

@@ -9,7 +9,7 @@ use domain::{ChangeId, Clock, Lane, PublicationId};
 use service::Lifecycle;
 use streams::{ChangeLog, NewPublication};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::warn;
 
 use super::entry::Entry;
@@ -32,11 +32,13 @@ impl Teller {
         let config = &self.presence.0.config;
         let mut beats = tokio::time::interval(Duration::from_millis(config.heartbeat_ms));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let batch = Duration::from_millis(config.batch_ms);
+        let mut next_at = Instant::now();
         let mut unsent = VecDeque::new();
         loop {
             let alive = tokio::select! { // nothing is taken before a branch is chosen: cancel-safe
                 () = self.presence.0.bell.notified() => {
-                    tokio::time::sleep(Duration::from_millis(config.batch_ms)).await;
+                    tokio::time::sleep_until(next_at).await; // the first goes at once, what follows it closely together
                     false
                 }
                 _ = beats.tick() => true,
@@ -44,6 +46,7 @@ impl Teller {
                 () = life.abort().cancelled() => return,
             };
             self.tell(&mut unsent, alive).await;
+            next_at = Instant::now() + batch;
             let now_ms = self.presence.uptime_ms();
             let left = self.presence.table().expire(now_ms, config.node_timeout_ms);
             self.pusher.heed(&left).await;

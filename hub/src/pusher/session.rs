@@ -1,7 +1,7 @@
 //! A connection's conversation in Pusher's protocol, apart from its socket: messages in, messages and effects out.
 //!
 //! It touches memory only: the shard's topics, the histories, and what all connections of Pusher share. What takes
-//! longer it leaves to a task, as [`News`].
+//! longer it leaves to tasks.
 
 mod client_events;
 mod subscribe;
