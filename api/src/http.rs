@@ -12,6 +12,7 @@ mod me;
 mod performers;
 mod problems;
 mod receipts;
+mod resource;
 mod schedule;
 mod shown;
 mod users;

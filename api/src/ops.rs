@@ -6,6 +6,7 @@ pub(crate) mod author;
 pub(crate) mod change_password;
 pub(crate) mod devices;
 pub(crate) mod receipts;
+pub(crate) mod resource;
 pub(crate) mod sessions;
 pub(crate) mod users;
 pub(crate) mod write_category;

@@ -9,18 +9,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::edit::Edit;
+use super::resource::{self, ListQuery, Resource};
 use super::shown::{Shape, Shown, TextView};
-use super::venues::{ListQuery, refused_with};
 use crate::answer::Answer;
 use crate::app::App;
-use crate::code::Code;
 use crate::error::ApiError;
-use crate::etag::ETag;
 use crate::extract::{IfMatch, Json, Lang, Path, Query};
 use crate::fault::{Checks, Rule};
 use crate::idempotency::begin;
 use crate::ops::write_category;
-use crate::ops::write_venue::ResourceError;
 use crate::schema::{Envelope, PageEnvelope, Text};
 
 /// Characters of the longest name.
@@ -88,32 +85,29 @@ pub(crate) struct CategoryView {
     version: i64,
 }
 
-impl CategoryView {
-    fn new(category: &Category, shown: Shown) -> Self {
-        Self {
-            id: category.id,
-            slug: category.plan.slug.clone(),
-            name: shown.text(&category.plan.name),
-            color: category.plan.color.clone(),
-            version: category.version,
+impl Resource for Category {
+    type Id = CategoryId;
+    type View = CategoryView;
+    const NOUN: &'static str = "category";
+    const PLURAL: &'static str = "categories";
+
+    fn id(&self) -> CategoryId {
+        self.id
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn view(&self, shown: Shown) -> CategoryView {
+        CategoryView {
+            id: self.id,
+            slug: self.plan.slug.clone(),
+            name: shown.text(&self.plan.name),
+            color: self.plan.color.clone(),
+            version: self.version,
         }
     }
-}
-
-fn etag(category: &Category) -> ETag {
-    ETag::of("category", category.id, category.version)
-}
-
-fn answer(category: &Category, shown: Shown) -> Result<Answer, ApiError> {
-    Ok(Answer::ok(&CategoryView::new(category, shown))?.etag(&shown.tag(etag(category))))
-}
-
-fn refused(error: ResourceError<Category>, shown: Shown) -> ApiError {
-    refused_with(error, |category| {
-        ApiError::new(Code::PreconditionFailed)
-            .current(&CategoryView::new(category, shown))
-            .etag(&shown.tag(etag(category)))
-    })
 }
 
 /// Every category.
@@ -125,10 +119,9 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Answer, ApiError> {
     let shown = Shown::new(language, query.expand);
-    let request = app.cursors.request::<CategoryId>(query.limit, query.cursor.as_deref(), &"categories")?;
+    let request = resource::request::<Category>(&app, &query)?;
     let rows = store::categories::list(&app.store, request.after, request.limit + 1).await?;
-    let page = app.cursors.page(&request, rows, |category| category.id)?;
-    Answer::page(page.map(|category| CategoryView::new(&category, shown)))
+    resource::page(&app, &request, rows, shown)
 }
 
 /// One category.
@@ -142,7 +135,7 @@ async fn show(
     Query(shape): Query<Shape>,
 ) -> Result<Answer, ApiError> {
     let category = store::categories::get_by_id(&app.store, id).await?;
-    answer(&category.ok_or_else(|| ApiError::new(Code::NotFound))?, Shown::new(language, shape.expand))
+    resource::found(category, Shown::new(language, shape.expand))
 }
 
 /// Makes a category.
@@ -158,10 +151,8 @@ async fn create(
     let plan = body.plan()?;
     let mut work = begin!(edit.once, &app, &edit.principal);
     let made = write_category::create(&mut work.tx, app.clock.now(), &plan).await;
-    let category = made.map_err(|error| refused(error, edit.shown))?;
-    let view = CategoryView::new(&category, edit.shown);
-    let answer = Answer::created(&view, format!("/api/v1/categories/{}", category.id))?;
-    work.finish(&app, answer.etag(&edit.shown.tag(etag(&category)))).await
+    let category = made.map_err(|error| resource::refused(error, edit.shown))?;
+    work.finish(&app, resource::created(&category, edit.shown)?).await
 }
 
 /// Replaces a category; fields that are left out are reset.
@@ -178,10 +169,10 @@ async fn replace(
 ) -> Result<Answer, ApiError> {
     let plan = body.plan()?;
     let mut work = begin!(edit.once, &app, &edit.principal);
-    let accept = |category: &Category| seen.allow_write_to(&etag(category));
+    let accept = |category: &Category| seen.allow_write_to(&resource::etag(category));
     let changed = write_category::replace(&mut work.tx, app.clock.now(), (id, &plan), accept).await;
-    let category = changed.map_err(|error| refused(error, edit.shown))?;
-    work.finish(&app, answer(&category, edit.shown)?).await
+    let category = changed.map_err(|error| resource::refused(error, edit.shown))?;
+    work.finish(&app, resource::answer(&category, edit.shown)?).await
 }
 
 /// Removes a category that no event refers to.
@@ -195,8 +186,8 @@ async fn remove(
     IfMatch(seen): IfMatch,
 ) -> Result<Answer, ApiError> {
     let mut work = begin!(edit.once, &app, &edit.principal);
-    let accept = |category: &Category| seen.allow_write_to(&etag(category));
+    let accept = |category: &Category| seen.allow_write_to(&resource::etag(category));
     let removed = write_category::remove(&mut work.tx, id, accept).await;
-    removed.map_err(|error| refused(error, edit.shown))?;
+    removed.map_err(|error| resource::refused(error, edit.shown))?;
     work.finish(&app, Answer::removed()?).await
 }

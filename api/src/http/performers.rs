@@ -9,18 +9,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::edit::Edit;
+use super::resource::{self, ListQuery, Resource};
 use super::shown::{Shape, Shown, TextView};
-use super::venues::{ListQuery, refused_with};
 use crate::answer::Answer;
 use crate::app::App;
-use crate::code::Code;
 use crate::error::ApiError;
-use crate::etag::ETag;
 use crate::extract::{IfMatch, Json, Lang, Path, Query};
 use crate::fault::Checks;
 use crate::idempotency::begin;
 use crate::ops::write_performer;
-use crate::ops::write_venue::ResourceError;
 use crate::schema::{Envelope, PageEnvelope, Text};
 
 /// Characters of the longest name.
@@ -71,31 +68,28 @@ pub(crate) struct PerformerView {
     version: i64,
 }
 
-impl PerformerView {
-    fn new(performer: &Performer, shown: Shown) -> Self {
-        Self {
-            id: performer.id,
-            name: shown.text(&performer.plan.name),
-            biography: shown.text(&performer.plan.biography),
-            version: performer.version,
+impl Resource for Performer {
+    type Id = PerformerId;
+    type View = PerformerView;
+    const NOUN: &'static str = "performer";
+    const PLURAL: &'static str = "performers";
+
+    fn id(&self) -> PerformerId {
+        self.id
+    }
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+
+    fn view(&self, shown: Shown) -> PerformerView {
+        PerformerView {
+            id: self.id,
+            name: shown.text(&self.plan.name),
+            biography: shown.text(&self.plan.biography),
+            version: self.version,
         }
     }
-}
-
-fn etag(performer: &Performer) -> ETag {
-    ETag::of("performer", performer.id, performer.version)
-}
-
-fn answer(performer: &Performer, shown: Shown) -> Result<Answer, ApiError> {
-    Ok(Answer::ok(&PerformerView::new(performer, shown))?.etag(&shown.tag(etag(performer))))
-}
-
-fn refused(error: ResourceError<Performer>, shown: Shown) -> ApiError {
-    refused_with(error, |performer| {
-        ApiError::new(Code::PreconditionFailed)
-            .current(&PerformerView::new(performer, shown))
-            .etag(&shown.tag(etag(performer)))
-    })
 }
 
 /// Every performer.
@@ -107,10 +101,9 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Answer, ApiError> {
     let shown = Shown::new(language, query.expand);
-    let request = app.cursors.request::<PerformerId>(query.limit, query.cursor.as_deref(), &"performers")?;
+    let request = resource::request::<Performer>(&app, &query)?;
     let rows = store::performers::list(&app.store, request.after, request.limit + 1).await?;
-    let page = app.cursors.page(&request, rows, |performer| performer.id)?;
-    Answer::page(page.map(|performer| PerformerView::new(&performer, shown)))
+    resource::page(&app, &request, rows, shown)
 }
 
 /// One performer.
@@ -124,7 +117,7 @@ async fn show(
     Query(shape): Query<Shape>,
 ) -> Result<Answer, ApiError> {
     let performer = store::performers::get_by_id(&app.store, id).await?;
-    answer(&performer.ok_or_else(|| ApiError::new(Code::NotFound))?, Shown::new(language, shape.expand))
+    resource::found(performer, Shown::new(language, shape.expand))
 }
 
 /// Makes a performer.
@@ -139,10 +132,8 @@ async fn create(
     let plan = body.plan()?;
     let mut work = begin!(edit.once, &app, &edit.principal);
     let made = write_performer::create(&mut work.tx, app.clock.now(), &plan).await;
-    let performer = made.map_err(|error| refused(error, edit.shown))?;
-    let view = PerformerView::new(&performer, edit.shown);
-    let answer = Answer::created(&view, format!("/api/v1/performers/{}", performer.id))?;
-    work.finish(&app, answer.etag(&edit.shown.tag(etag(&performer)))).await
+    let performer = made.map_err(|error| resource::refused(error, edit.shown))?;
+    work.finish(&app, resource::created(&performer, edit.shown)?).await
 }
 
 /// Replaces a performer; fields that are left out are reset.
@@ -158,10 +149,10 @@ async fn replace(
 ) -> Result<Answer, ApiError> {
     let plan = body.plan()?;
     let mut work = begin!(edit.once, &app, &edit.principal);
-    let accept = |performer: &Performer| seen.allow_write_to(&etag(performer));
+    let accept = |performer: &Performer| seen.allow_write_to(&resource::etag(performer));
     let changed = write_performer::replace(&mut work.tx, app.clock.now(), (id, &plan), accept).await;
-    let performer = changed.map_err(|error| refused(error, edit.shown))?;
-    work.finish(&app, answer(&performer, edit.shown)?).await
+    let performer = changed.map_err(|error| resource::refused(error, edit.shown))?;
+    work.finish(&app, resource::answer(&performer, edit.shown)?).await
 }
 
 /// Removes a performer that no event refers to.
@@ -175,8 +166,8 @@ async fn remove(
     IfMatch(seen): IfMatch,
 ) -> Result<Answer, ApiError> {
     let mut work = begin!(edit.once, &app, &edit.principal);
-    let accept = |performer: &Performer| seen.allow_write_to(&etag(performer));
+    let accept = |performer: &Performer| seen.allow_write_to(&resource::etag(performer));
     let removed = write_performer::remove(&mut work.tx, id, accept).await;
-    removed.map_err(|error| refused(error, edit.shown))?;
+    removed.map_err(|error| resource::refused(error, edit.shown))?;
     work.finish(&app, Answer::removed()?).await
 }

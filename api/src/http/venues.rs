@@ -4,21 +4,20 @@ use axum::extract::State;
 use domain::{LocalizedText, VenueId, Zone};
 use serde::{Deserialize, Serialize};
 use store::venues::{Venue, VenuePlan};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::edit::Edit;
-use super::shown::{Expand, Shape, Shown, TextView};
+use super::resource::{self, ListQuery, Resource};
+use super::shown::{Shape, Shown, TextView};
 use crate::answer::Answer;
 use crate::app::App;
-use crate::code::Code;
 use crate::error::ApiError;
-use crate::etag::ETag;
 use crate::extract::{IfMatch, Json, Lang, Path, Query};
 use crate::fault::{Checks, Rule};
 use crate::idempotency::begin;
-use crate::ops::write_venue::{self, ResourceError};
+use crate::ops::write_venue;
 use crate::schema::{Envelope, PageEnvelope, Text};
 
 /// Characters of the longest name.
@@ -29,22 +28,6 @@ const BUFFER_SECONDS_MAX: u32 = 86_400;
 /// The routes of this file.
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, replace, remove))
-}
-
-/// A page of a list without a filter.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListQuery {
-    /// Items of a page, 1 to 200.
-    #[param(required = false, example = 50)]
-    pub(crate) limit: Option<u32>,
-    /// `meta.next_cursor` of the page before.
-    #[param(required = false)]
-    pub(crate) cursor: Option<String>,
-    /// `i18n`: texts as objects with every language.
-    #[param(inline, required = false)]
-    pub(crate) expand: Option<Expand>,
 }
 
 /// What an organizer decides about a venue.
@@ -156,53 +139,34 @@ pub(crate) struct VenueView {
     updated_at: domain::Timestamp,
 }
 
-impl VenueView {
-    fn new(venue: &Venue, shown: Shown) -> Self {
-        Self {
-            id: venue.id,
-            name: shown.text(&venue.plan.name),
-            capacity: venue.plan.capacity,
-            latitude: venue.plan.position.map(|(latitude, _)| latitude),
-            longitude: venue.plan.position.map(|(_, longitude)| longitude),
-            timezone: venue.plan.zone.name().to_owned(),
-            setup_seconds: venue.plan.setup_seconds,
-            turnaround_seconds: venue.plan.turnaround_seconds,
-            version: venue.version,
-            created_at: venue.created_at,
-            updated_at: venue.updated_at,
-        }
+impl Resource for Venue {
+    type Id = VenueId;
+    type View = VenueView;
+    const NOUN: &'static str = "venue";
+    const PLURAL: &'static str = "venues";
+
+    fn id(&self) -> VenueId {
+        self.id
     }
-}
 
-fn etag(venue: &Venue) -> ETag {
-    ETag::of("venue", venue.id, venue.version)
-}
+    fn version(&self) -> i64 {
+        self.version
+    }
 
-fn answer(venue: &Venue, shown: Shown) -> Result<Answer, ApiError> {
-    Ok(Answer::ok(&VenueView::new(venue, shown))?.etag(&shown.tag(etag(venue))))
-}
-
-fn refused(error: ResourceError<Venue>, shown: Shown) -> ApiError {
-    refused_with(error, |venue| {
-        ApiError::new(Code::PreconditionFailed)
-            .current(&VenueView::new(venue, shown))
-            .etag(&shown.tag(etag(venue)))
-    })
-}
-
-/// The error of a resource that was not written; `stale` shows how it is now.
-pub(crate) fn refused_with<T>(error: ResourceError<T>, stale: impl FnOnce(&T) -> ApiError) -> ApiError {
-    match error {
-        ResourceError::NotFound => ApiError::new(Code::NotFound),
-        ResourceError::Stale(current) => stale(&current),
-        ResourceError::InUse(events) => {
-            let ids: Vec<_> = events.iter().map(ToString::to_string).collect();
-            ApiError::new(Code::InUse)
-                .detail(format!("events refer to it: {}", ids.join(", ")))
-                .current(&serde_json::json!({ "events": events }))
+    fn view(&self, shown: Shown) -> VenueView {
+        VenueView {
+            id: self.id,
+            name: shown.text(&self.plan.name),
+            capacity: self.plan.capacity,
+            latitude: self.plan.position.map(|(latitude, _)| latitude),
+            longitude: self.plan.position.map(|(_, longitude)| longitude),
+            timezone: self.plan.zone.name().to_owned(),
+            setup_seconds: self.plan.setup_seconds,
+            turnaround_seconds: self.plan.turnaround_seconds,
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
         }
-        ResourceError::SlugTaken => ApiError::new(Code::SlugTaken),
-        ResourceError::Store(cause) => ApiError::internal(cause),
     }
 }
 
@@ -215,10 +179,9 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Answer, ApiError> {
     let shown = Shown::new(language, query.expand);
-    let request = app.cursors.request::<VenueId>(query.limit, query.cursor.as_deref(), &"venues")?;
+    let request = resource::request::<Venue>(&app, &query)?;
     let rows = store::venues::list(&app.store, request.after, request.limit + 1).await?;
-    let page = app.cursors.page(&request, rows, |venue| venue.id)?;
-    Answer::page(page.map(|venue| VenueView::new(&venue, shown)))
+    resource::page(&app, &request, rows, shown)
 }
 
 /// One venue.
@@ -232,7 +195,7 @@ async fn show(
     Query(shape): Query<Shape>,
 ) -> Result<Answer, ApiError> {
     let venue = store::venues::get_by_id(&app.store, id).await?;
-    answer(&venue.ok_or_else(|| ApiError::new(Code::NotFound))?, Shown::new(language, shape.expand))
+    resource::found(venue, Shown::new(language, shape.expand))
 }
 
 /// Makes a venue.
@@ -247,10 +210,8 @@ async fn create(
     let plan = body.plan(&app)?;
     let mut work = begin!(edit.once, &app, &edit.principal);
     let made = write_venue::create(&mut work.tx, &edit.author, app.clock.now(), &plan).await;
-    let venue = made.map_err(|error| refused(error, edit.shown))?;
-    let view = VenueView::new(&venue, edit.shown);
-    let answer = Answer::created(&view, format!("/api/v1/venues/{}", venue.id))?;
-    work.finish(&app, answer.etag(&edit.shown.tag(etag(&venue)))).await
+    let venue = made.map_err(|error| resource::refused(error, edit.shown))?;
+    work.finish(&app, resource::created(&venue, edit.shown)?).await
 }
 
 /// Replaces a venue; fields that are left out are reset.
@@ -266,11 +227,11 @@ async fn replace(
 ) -> Result<Answer, ApiError> {
     let plan = body.plan(&app)?;
     let mut work = begin!(edit.once, &app, &edit.principal);
-    let accept = |venue: &Venue| seen.allow_write_to(&etag(venue));
+    let accept = |venue: &Venue| seen.allow_write_to(&resource::etag(venue));
     let now = app.clock.now();
     let changed = write_venue::replace(&mut work.tx, &edit.author, now, (id, &plan), accept).await;
-    let venue = changed.map_err(|error| refused(error, edit.shown))?;
-    work.finish(&app, answer(&venue, edit.shown)?).await
+    let venue = changed.map_err(|error| resource::refused(error, edit.shown))?;
+    work.finish(&app, resource::answer(&venue, edit.shown)?).await
 }
 
 /// Removes a venue that no event refers to.
@@ -284,8 +245,8 @@ async fn remove(
     IfMatch(seen): IfMatch,
 ) -> Result<Answer, ApiError> {
     let mut work = begin!(edit.once, &app, &edit.principal);
-    let accept = |venue: &Venue| seen.allow_write_to(&etag(venue));
+    let accept = |venue: &Venue| seen.allow_write_to(&resource::etag(venue));
     let removed = write_venue::remove(&mut work.tx, &edit.author, app.clock.now(), id, accept).await;
-    removed.map_err(|error| refused(error, edit.shown))?;
+    removed.map_err(|error| resource::refused(error, edit.shown))?;
     work.finish(&app, Answer::removed()?).await
 }

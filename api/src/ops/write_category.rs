@@ -3,9 +3,9 @@
 use domain::{CategoryId, Timestamp};
 use store::categories::{self, Category, CategoryPlan};
 use store::events::Referred;
-use store::{StoreError, Tx, events};
+use store::{StoreError, Tx};
 
-use super::write_venue::{NAMED_MAX, ResourceError};
+use super::resource::{ResourceError, accepted, ensure_unused};
 
 /// Makes a category.
 ///
@@ -29,7 +29,7 @@ pub(crate) async fn replace(
     (id, plan): (CategoryId, &CategoryPlan),
     accept: impl FnOnce(&Category) -> bool,
 ) -> Result<Category, ResourceError<Category>> {
-    let current = lock(tx, id, accept).await?;
+    let current = accepted(categories::lock(tx, id).await?, accept)?;
     if current.plan == *plan {
         return Ok(current);
     }
@@ -46,22 +46,10 @@ pub(crate) async fn remove(
     id: CategoryId,
     accept: impl FnOnce(&Category) -> bool,
 ) -> Result<(), ResourceError<Category>> {
-    let current = lock(tx, id, accept).await?;
-    let events = events::referring_to(tx, Referred::Category(id), NAMED_MAX).await?;
-    if !events.is_empty() {
-        return Err(ResourceError::InUse(events));
-    }
+    let current = accepted(categories::lock(tx, id).await?, accept)?;
+    ensure_unused(tx, Referred::Category(id)).await?;
     categories::delete(tx, id, current.version).await?;
     Ok(())
-}
-
-async fn lock(
-    tx: &mut Tx,
-    id: CategoryId,
-    accept: impl FnOnce(&Category) -> bool,
-) -> Result<Category, ResourceError<Category>> {
-    let current = categories::lock(tx, id).await?.ok_or(ResourceError::NotFound)?;
-    if accept(&current) { Ok(current) } else { Err(ResourceError::Stale(Box::new(current))) }
 }
 
 fn slug_taken(cause: StoreError) -> ResourceError<Category> {

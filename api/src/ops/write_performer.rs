@@ -1,11 +1,11 @@
 //! Writing performers. One with events cannot go.
 
 use domain::{PerformerId, Timestamp};
+use store::Tx;
 use store::events::Referred;
 use store::performers::{self, Performer, PerformerPlan};
-use store::{Tx, events};
 
-use super::write_venue::{NAMED_MAX, ResourceError};
+use super::resource::{ResourceError, accepted, ensure_unused};
 
 /// Makes a performer.
 ///
@@ -29,7 +29,7 @@ pub(crate) async fn replace(
     (id, plan): (PerformerId, &PerformerPlan),
     accept: impl FnOnce(&Performer) -> bool,
 ) -> Result<Performer, ResourceError<Performer>> {
-    let current = lock(tx, id, accept).await?;
+    let current = accepted(performers::lock(tx, &[id]).await?.pop(), accept)?;
     if current.plan == *plan {
         return Ok(current);
     }
@@ -46,20 +46,8 @@ pub(crate) async fn remove(
     id: PerformerId,
     accept: impl FnOnce(&Performer) -> bool,
 ) -> Result<(), ResourceError<Performer>> {
-    let current = lock(tx, id, accept).await?;
-    let events = events::referring_to(tx, Referred::Performer(id), NAMED_MAX).await?;
-    if !events.is_empty() {
-        return Err(ResourceError::InUse(events));
-    }
+    let current = accepted(performers::lock(tx, &[id]).await?.pop(), accept)?;
+    ensure_unused(tx, Referred::Performer(id)).await?;
     performers::delete(tx, id, current.version).await?;
     Ok(())
-}
-
-async fn lock(
-    tx: &mut Tx,
-    id: PerformerId,
-    accept: impl FnOnce(&Performer) -> bool,
-) -> Result<Performer, ResourceError<Performer>> {
-    let current = performers::lock(tx, &[id]).await?.pop().ok_or(ResourceError::NotFound)?;
-    if accept(&current) { Ok(current) } else { Err(ResourceError::Stale(Box::new(current))) }
 }

@@ -1,34 +1,12 @@
 //! Writing venues. Their changes are told to everybody; a venue with events cannot go.
 
-use domain::{ChangeKind, EventId, Timestamp, VenueId};
+use domain::{ChangeKind, Timestamp, VenueId};
 use store::events::Referred;
 use store::venues::{self, Venue, VenuePlan};
-use store::{StoreError, Tx, events, outbox};
+use store::{Tx, outbox};
 
 use super::author::Author;
-
-/// Events named when something cannot go because of them.
-pub(crate) const NAMED_MAX: u32 = 20;
-
-/// Why a venue, a category or a performer was not written.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ResourceError<T> {
-    /// There is no such thing.
-    #[error("it does not exist")]
-    NotFound,
-    /// It was changed since it was seen.
-    #[error("it has another version")]
-    Stale(Box<T>),
-    /// Events refer to it: the first of them.
-    #[error("events refer to it")]
-    InUse(Vec<EventId>),
-    /// Another one has its slug.
-    #[error("the slug is taken")]
-    SlugTaken,
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
+use super::resource::{ResourceError, accepted, ensure_unused};
 
 /// Makes a venue.
 ///
@@ -56,7 +34,7 @@ pub(crate) async fn replace(
     (id, plan): (VenueId, &VenuePlan),
     accept: impl FnOnce(&Venue) -> bool,
 ) -> Result<Venue, ResourceError<Venue>> {
-    let current = lock(tx, id, accept).await?;
+    let current = accepted(venues::lock(tx, &[id]).await?.pop(), accept)?;
     if current.plan == *plan {
         return Ok(current); // nothing to tell anybody
     }
@@ -77,22 +55,10 @@ pub(crate) async fn remove(
     id: VenueId,
     accept: impl FnOnce(&Venue) -> bool,
 ) -> Result<(), ResourceError<Venue>> {
-    let current = lock(tx, id, accept).await?;
-    let events = events::referring_to(tx, Referred::Venue(id), NAMED_MAX).await?;
-    if !events.is_empty() {
-        return Err(ResourceError::InUse(events));
-    }
+    let current = accepted(venues::lock(tx, &[id]).await?.pop(), accept)?;
+    ensure_unused(tx, Referred::Venue(id)).await?;
     venues::delete(tx, id, current.version).await?;
     publish(tx, author, now, &current, true).await
-}
-
-async fn lock(
-    tx: &mut Tx,
-    id: VenueId,
-    accept: impl FnOnce(&Venue) -> bool,
-) -> Result<Venue, ResourceError<Venue>> {
-    let current = venues::lock(tx, &[id]).await?.pop().ok_or(ResourceError::NotFound)?;
-    if accept(&current) { Ok(current) } else { Err(ResourceError::Stale(Box::new(current))) }
 }
 
 async fn publish(
