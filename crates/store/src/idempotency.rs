@@ -3,11 +3,8 @@
 use domain::Timestamp;
 use sea_orm::{ConnectionTrait, Value};
 
-use crate::sql::{get, statement};
+use crate::sql::{self, get, statement};
 use crate::{Engine, Store, StoreError, Tx};
-
-/// Most rows that one sweep removes in a transaction.
-const SWEEP_ROWS: i64 = 1_000;
 
 /// `$1`, `$2`, `$3`: whose key, for which route, which key.
 pub(crate) const FIND: &str = "SELECT fingerprint, response_json, expires_at FROM idempotency_keys \
@@ -107,11 +104,7 @@ pub async fn keep(
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
-    let mut tx = store.begin().await?;
-    let values = [Value::from(now.as_microsecond()), Value::from(SWEEP_ROWS)];
-    let done = tx.connection().execute_raw(statement(store.engine(), SWEEP, values)).await?.rows_affected();
-    tx.commit().await?;
-    Ok(done)
+    sql::sweep(store, SWEEP, now).await
 }
 
 fn key_of(slot: &Slot) -> [Value; 3] {

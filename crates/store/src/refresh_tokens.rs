@@ -4,11 +4,8 @@ use domain::{Timestamp, UserId};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
-use crate::sql::{get, get_at, get_at_null, statement};
+use crate::sql::{self, get, get_at, get_at_null, statement};
 use crate::{Engine, Store, StoreError, Tx};
-
-/// Most rows that one sweep removes in a transaction.
-const SWEEP_ROWS: i64 = 1_000;
 
 /// `$1`: now, `$2`: rows.
 pub(crate) const SWEEP: &str = "DELETE FROM refresh_tokens WHERE hash IN \
@@ -154,11 +151,7 @@ async fn revoke_where(tx: &mut Tx, column: &str, value: Value, now: Timestamp) -
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn sweep(store: &Store, now: Timestamp) -> Result<u64, StoreError> {
-    let mut tx = store.begin().await?;
-    let values = [Value::from(now.as_microsecond()), Value::from(SWEEP_ROWS)];
-    let done = tx.connection().execute_raw(statement(store.engine(), SWEEP, values)).await?.rows_affected();
-    tx.commit().await?;
-    Ok(done)
+    sql::sweep(store, SWEEP, now).await
 }
 
 /// `$1`: now, `$2`: what `column` holds.

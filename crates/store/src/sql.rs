@@ -4,7 +4,10 @@ use domain::Timestamp;
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, TryGetable, Value};
 
 use crate::binds::Binds;
-use crate::{Engine, StoreError, Tx};
+use crate::{Engine, Store, StoreError, Tx};
+
+/// Most rows that one sweep removes in a transaction.
+const SWEEP_ROWS: i64 = 1_000;
 
 /// A statement of `engine` with its values.
 pub(crate) fn statement(
@@ -44,6 +47,16 @@ pub(crate) async fn delete_version(
     let engine = tx.engine();
     let done = tx.connection().execute_raw(statement(engine, sql, binds.take())).await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Removes a page of what has expired by `now`, in a transaction of its own; gives how many rows. `$1` of `sql` is the
+/// instant, `$2` the number of rows.
+pub(crate) async fn sweep(store: &Store, sql: &'static str, now: Timestamp) -> Result<u64, StoreError> {
+    let mut tx = store.begin().await?;
+    let values = [at(now), Value::from(SWEEP_ROWS)];
+    let done = tx.connection().execute_raw(statement(store.engine(), sql, values)).await?.rows_affected();
+    tx.commit().await?;
+    Ok(done)
 }
 
 /// The column named `column`.
