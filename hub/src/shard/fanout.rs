@@ -6,16 +6,41 @@ use bytes::{Bytes, BytesMut};
 use protocol::codes::DisconnectCode;
 use streams::{Partition, PartitionState};
 
-use super::connection::NEVER;
+use super::connection::{Connection, NEVER};
 use super::{Key, Shard};
+use crate::config::Limits;
 use crate::metrics::Delivery;
 use crate::publication::{Batch, Form, Live};
-use crate::topics::TopicIndex;
+use crate::topics::{ConnectionIndex, TopicIndex};
 use crate::wire::Wire;
 use crate::world::Patience;
 
 /// Bytes up to which publications of one topic are joined into one chunk.
 const CHUNK_BYTES: usize = 65_536;
+
+/// A round in which several connections are given something: who is to be written to, and who is too slow for it.
+pub(super) struct Round<'s> {
+    dirty: &'s mut Vec<Key>,
+    queue_bytes_max: usize,
+    pub(super) slow: Vec<Key>,
+}
+
+impl<'s> Round<'s> {
+    pub(super) fn new(limits: &Limits, dirty: &'s mut Vec<Key>) -> Self {
+        Self { dirty, queue_bytes_max: limits.queue_bytes_max as usize, slow: Vec::new() }
+    }
+
+    /// The connection at `index` was given something that belongs to a subscription.
+    pub(super) fn gave(&mut self, index: ConnectionIndex, connection: &mut Connection) {
+        let key = Key { index, generation: connection.generation };
+        if connection.outgoing.publication_bytes() > self.queue_bytes_max {
+            self.slow.push(key);
+        }
+        if !std::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push(key);
+        }
+    }
+}
 
 /// Frames that leave together.
 struct Chunk {
@@ -58,8 +83,7 @@ impl Shard {
             [] => return,
         };
         let mut joined = Joined::default();
-        let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
-        let mut slow = Vec::new();
+        let mut round = Round::new(&self.shared.config.limits, &mut self.dirty);
         for member in self.topics.members(topic) {
             if member.from >= last.turn {
                 continue; // its first answer has them all
@@ -82,17 +106,10 @@ impl Shard {
                     }
                 }
             }
-            let key = Key { index: member.connection, generation: connection.generation };
-            if connection.outgoing.publication_bytes() > queue_bytes_max {
-                slow.push(key);
-            }
-            if !std::mem::replace(&mut connection.dirty, true) {
-                self.dirty.push(key);
-            }
+            round.gave(member.connection, connection);
         }
-        for key in slow {
-            self.relieve(key, queue_bytes_max);
-        }
+        let slow = round.slow;
+        self.relieve_all(slow);
     }
 
     /// Writes what waits for the connections that were given something.

@@ -8,9 +8,17 @@ use super::{Key, Shard};
 use crate::metrics::Delivery;
 
 impl Shard {
+    /// Relieves each of these connections.
+    pub(super) fn relieve_all(&mut self, slow: Vec<Key>) {
+        let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
+        for key in slow {
+            self.relieve(key, queue_bytes_max);
+        }
+    }
+
     /// Writes to a connection whose queue is over its limit. When that does not help, ends its least important
     /// subscriptions, whose client then subscribes again and recovers; when that does not help either, closes it.
-    pub(super) fn relieve(&mut self, key: Key, queue_bytes_max: usize) {
+    fn relieve(&mut self, key: Key, queue_bytes_max: usize) {
         self.write(key);
         let is_over = |shard: &mut Self| {
             let connection = shard.get(key).filter(|connection| connection.is_open());

@@ -1,6 +1,7 @@
 //! Who comes and goes, told to the subscribers that wish to know.
 
-use super::{Key, Shard};
+use super::Shard;
+use super::fanout::Round;
 use crate::presence::Signal;
 
 impl Shard {
@@ -13,8 +14,7 @@ impl Shard {
 
     fn signal_one(&mut self, signal: &Signal) {
         let Some(topic) = self.topics.find(&signal.topic) else { return };
-        let queue_bytes_max = self.shared.config.limits.queue_bytes_max as usize;
-        let mut slow = Vec::new();
+        let mut round = Round::new(&self.shared.config.limits, &mut self.dirty);
         for member in self.topics.members(topic) {
             if !member.terms.as_ref().is_some_and(|terms| terms.signals) {
                 continue;
@@ -22,16 +22,9 @@ impl Shard {
             let connection = &mut self.connections[member.connection as usize];
             let frame = signal.frame(connection.wire).clone();
             connection.outgoing.push_for(member.subscription, frame, 0);
-            let key = Key { index: member.connection, generation: connection.generation };
-            if connection.outgoing.publication_bytes() > queue_bytes_max {
-                slow.push(key);
-            }
-            if !std::mem::replace(&mut connection.dirty, true) {
-                self.dirty.push(key);
-            }
+            round.gave(member.connection, connection);
         }
-        for key in slow {
-            self.relieve(key, queue_bytes_max);
-        }
+        let slow = round.slow;
+        self.relieve_all(slow);
     }
 }
