@@ -26,14 +26,28 @@ impl Session {
         who: fn(&Class) -> Who,
         world: &World<'w>,
     ) -> Result<(Topic, &'w Class), Fault> {
+        let (topic, class) = self.known(name, world)?;
+        self.check_may(who(class), (&topic, class), world)?;
+        Ok((topic, class))
+    }
+
+    /// Reads the name of a topic that there can be.
+    pub(super) fn known<'w>(&self, name: &str, world: &World<'w>) -> Result<(Topic, &'w Class), Fault> {
         let topic = read_topic(name)?;
         let class = self.class_of(&topic, world.config).ok_or(ErrorCode::UnknownChannel)?;
-        let subscribed = self.subscription_to(&topic, world.topics).is_some();
-        if self.has(who(class), class, (&topic, subscribed), world.authority.insecure) {
-            Ok((topic, class))
-        } else {
-            Err(ErrorCode::PermissionDenied.into())
-        }
+        Ok((topic, class))
+    }
+
+    /// Checks that the client has `who`, a permission of the topic's class.
+    pub(super) fn check_may(
+        &self,
+        who: Who,
+        (topic, class): (&Topic, &Class),
+        world: &World<'_>,
+    ) -> Result<(), Fault> {
+        let subscribed = self.subscription_to(topic, world.topics).is_some();
+        let may = self.has(who, class, (topic, subscribed), world.authority.insecure);
+        if may { Ok(()) } else { Err(ErrorCode::PermissionDenied.into()) }
     }
 
     /// Whether `who`, a permission of `class`, includes this client; `insecure` includes everybody.

@@ -10,7 +10,7 @@ use protocol::codes::ErrorCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Fault, Out, Session, World, read_topic};
+use super::{Fault, Out, Session, World};
 use crate::classes::Rights;
 use crate::presence::{Headcount, Member, Seat};
 use crate::publication::client_info;
@@ -81,12 +81,12 @@ impl Session {
 
     /// Reads a topic's name and checks that it is known who is there, and that this client may know it.
     pub(super) fn may_see(&self, name: &str, world: &World<'_>) -> Result<Topic, Fault> {
-        let topic = read_topic(name)?;
-        let class = self.class_of(&topic, world.config).ok_or(ErrorCode::UnknownChannel)?;
+        let (topic, class) = self.known(name, world)?;
         if !class.presence {
             return Err(ErrorCode::NotAvailable.into());
         }
-        self.may(name, |class| class.read_presence, world).map(|(topic, _)| topic)
+        self.check_may(class.read_presence, (&topic, class), world)?;
+        Ok(topic)
     }
 
     /// Gives the newest subscription its place among those who are there, where that is known.
