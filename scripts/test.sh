@@ -53,8 +53,13 @@ has fmt && step format cargo fmt --all --check
 has clippy && step lints cargo clippy --workspace --all-targets --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" step documentation cargo doc --workspace --no-deps --document-private-items --locked
 if has deny; then
-    step licences cargo deny --locked check bans licenses sources
-    # the list of advisories comes from the network: without it nothing is known, neither good nor bad
+    # both need the network: the crates of the platforms that are not built here, and the list of advisories. Without
+    # them nothing is known, neither good nor bad
+    if cargo fetch --locked 2>"$logs/fetch.log"; then
+        step licences cargo deny --locked check bans licenses sources
+    else
+        echo "== the crates of other platforms cannot be fetched: licences left out"
+    fi
     if cargo deny --locked fetch db 2>"$logs/advisories.log"; then
         step advisories cargo deny --locked check advisories
     else
@@ -79,6 +84,12 @@ fi
 
 echo
 if [ "$failed" -ne 0 ]; then
+    # what failed early has long left the screen
+    for name in "${broken[@]}"; do
+        echo "== of $logs/$name.log"
+        grep -E 'FAILED|panicked at|^error|^not ok|AssertionError' "$logs/$name.log" 2>/dev/null | tail -n 25
+        tail -n 15 "$logs/$name.log" 2>/dev/null
+    done
     echo "Failed: ${broken[*]} (logs in $logs)"
 fi
 echo "$passed passed, $failed failed"
