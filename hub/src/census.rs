@@ -4,11 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use dashmap::DashMap;
+use service::Descriptors;
 use service::address::AddressPrefix;
+use service::descriptors::Place;
 
 /// The count of this process. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct Census(Arc<Inner>);
+
+/// Why the inside of a census can still be changed.
+const ALONE: &str = "nobody else has it yet";
 
 #[derive(Debug)]
 struct Inner {
@@ -18,6 +23,8 @@ struct Inner {
     per_user_max: u32,
     addresses: DashMap<AddressPrefix, u32>,
     per_address_max: u32,
+    /// Where descriptors are given back.
+    descriptors: Option<Descriptors>,
 }
 
 /// One connection's place among those that are allowed; given back when dropped.
@@ -25,6 +32,8 @@ struct Inner {
 pub(crate) struct Admission {
     census: Census,
     address: Option<AddressPrefix>,
+    /// How many descriptors it has.
+    descriptors: u32,
 }
 
 /// Which places are all taken.
@@ -46,7 +55,24 @@ impl Census {
             per_user_max,
             addresses: DashMap::new(),
             per_address_max,
+            descriptors: None,
         }))
+    }
+
+    /// Has connections take their places among `descriptors`, too.
+    #[must_use]
+    pub(crate) fn within(mut self, descriptors: &Descriptors) -> Self {
+        Arc::get_mut(&mut self.0).expect(ALONE).descriptors = Some(descriptors.clone());
+        self
+    }
+
+    /// Places for `count` more descriptors.
+    ///
+    /// # Errors
+    /// [`Full::Node`] when there are none.
+    pub(crate) fn descriptors(&self, count: u32) -> Result<Option<Place>, Full> {
+        let Some(descriptors) = &self.0.descriptors else { return Ok(None) };
+        descriptors.take(count).map(Some).ok_or(Full::Node)
     }
 
     /// A place for one more connection from `address`.
@@ -59,7 +85,7 @@ impl Census {
             .connections
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
             .map_err(|_| Full::Node)?;
-        let mut admission = Admission { census: self.clone(), address: None };
+        let mut admission = Admission { census: self.clone(), address: None, descriptors: 0 };
         let mut count = self.0.addresses.entry(address).or_insert(0);
         if *count >= self.0.per_address_max {
             return Err(Full::Address); // the place of the node is given back
@@ -94,8 +120,20 @@ impl Census {
     }
 }
 
+impl Admission {
+    /// Holds `place`, too.
+    pub(crate) fn hold(&mut self, place: Place) {
+        if self.census.0.descriptors.is_some() {
+            self.descriptors += place.keep();
+        }
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
+        if let Some(descriptors) = &self.census.0.descriptors {
+            descriptors.give_back(self.descriptors);
+        }
         self.census.0.connections.fetch_sub(1, Ordering::Relaxed);
         if let Some(address) = self.address {
             self.census.0.addresses.remove_if_mut(&address, |_, count| {

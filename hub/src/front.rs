@@ -31,9 +31,10 @@ use http::header::{
 };
 use service::Lifecycle;
 use service::address::{AddressPrefix, AddressRange};
+use service::descriptors::Carried;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::census::{Admission, Census, Full};
+use crate::census::{Admission, Census};
 use crate::config::Http;
 use crate::forward::Forwards;
 use crate::metrics::Upgrade;
@@ -134,10 +135,20 @@ impl Door {
                 Refused::busy("too many connections of your network begin", Upgrade::AddressPace)
             }
         })?;
-        self.census.admit(address).map_err(|full| match full {
-            Full::Node => Refused::full(),
-            Full::Address => Refused::busy("too many connections of your network", Upgrade::Address),
-        })
+        self.census.admit(address).map_err(Refused::from)
+    }
+
+    /// Gives what the connection of `request` becomes the descriptor that it has.
+    fn take_over(&self, request: &Request, admission: &mut Admission) -> Result<(), Refused> {
+        let carried = request.extensions().get::<Carried>().and_then(Carried::take_over);
+        let place = match carried {
+            Some(place) => Some(place),
+            None => self.census.descriptors(1)?,
+        };
+        if let Some(place) = place {
+            admission.hold(place);
+        }
+        Ok(())
     }
 
     /// Whether new connections are taken at all.

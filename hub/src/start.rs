@@ -10,7 +10,7 @@ use axum::Router;
 use domain::{Clock, ReceiptKey};
 use service::address::AddressRange;
 use service::token::{ForeignVerifier, TokenVerifier};
-use service::{Faults, Lifecycle, http_client};
+use service::{Descriptors, Faults, Lifecycle, Scrape, http_client};
 use streams::{ChangeLog, StreamsError, WorkQueue};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::info;
@@ -60,6 +60,10 @@ pub struct Deps {
     pub receipt_key: ReceiptKey,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
+    /// Places for sockets.
+    pub descriptors: Descriptors,
+    /// Where what the shards count is folded.
+    pub scrape: Scrape,
 }
 
 /// Why the hub cannot start.
@@ -99,7 +103,8 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         limits.connections_max,
         limits.connections_per_user_max,
         config.door.connections_per_address_max,
-    );
+    )
+    .within(&deps.descriptors);
     let paces = Paces::new(&config.door, limits);
     let revocations = Revocations::new(&config.revocations);
     let (confirmations, tickets) = mpsc::channel(limits.confirmations_max as usize);

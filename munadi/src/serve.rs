@@ -7,15 +7,16 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use service::admin::{self, Metrics};
+use service::http_server::{self, Server};
 use service::shutdown::{Ended, Signals, run_until_ended};
-use service::{Lifecycle, http_server, telemetry};
+use service::{Descriptors, Lifecycle, telemetry};
 use tracing::info;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::ports::{Ports, addresses};
 use crate::roles::Role;
-use crate::wiring;
+use crate::wiring::{self, Host};
 
 /// Runs `role` until it is asked to end.
 ///
@@ -27,6 +28,7 @@ pub(crate) async fn serve(config: Config, role: Role) -> anyhow::Result<ExitCode
     let life = Lifecycle::new();
     // the rooms register their own parts while they start; until they have, this one stands for them
     let started = life.readiness("start");
+    let descriptors = Descriptors::raise(config.http.descriptors_reserve).context("cannot start")?;
     let ports = Ports::bind(&config, role)?;
     let data_dir = DataDir::open(&config.data_dir)?;
     let _lock = data_dir.lock()?;
@@ -34,15 +36,20 @@ pub(crate) async fn serve(config: Config, role: Role) -> anyhow::Result<ExitCode
     let told = Told::of(&config, role, &ports);
 
     let metrics = Metrics::install(&life).context("cannot set up metrics")?;
-    let (http, operators) = (config.http.clone(), admin::router(life.clone(), metrics));
+    let host = Host { descriptors, scrape: metrics.scrape().clone() };
+    http_server::measure(&host.descriptors, &host.scrape);
     // a life of its own: it answers until the end, so that operators see the drain
     let admin_life = Lifecycle::new();
+    let operators = Server::new(admin::router(life.clone(), metrics), &config.http, &admin_life)
+        .at_most(config.admin.connections_max);
     for listener in ports.admin {
-        http_server::serve(listener, operators.clone(), &http, &admin_life);
+        operators.listen(listener);
     }
-    let routes = Box::pin(wiring::start(config, role, &data_dir, &life)).await?;
+    let http = config.http.clone();
+    let routes = Box::pin(wiring::start(config, role, (&data_dir, &host), &life)).await?;
+    let public = Server::new(routes, &http, &life).within(&host.descriptors, &http);
     for listener in ports.public {
-        http_server::serve(listener, routes.clone(), &http, &life);
+        public.listen(listener);
     }
     started.set(true);
     tell_when_ready(told, &life);

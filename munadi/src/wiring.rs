@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::Router;
 use domain::Clock;
-use service::{Lifecycle, SystemClock};
+use service::{Descriptors, Lifecycle, Scrape, SystemClock};
 use store::Store;
 use streams::{ChangeLog, WorkQueue};
 
@@ -15,8 +15,18 @@ use crate::keys::Keys;
 use crate::live;
 use crate::roles::Role;
 
+/// What the process has beside its data.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    /// Places for sockets.
+    pub(crate) descriptors: Descriptors,
+    /// What is folded when somebody asks for the metrics.
+    pub(crate) scrape: Scrape,
+}
+
 /// What the roles share.
 struct Shared {
+    host: Host,
     keys: Keys,
     clock: Arc<dyn Clock>,
     log: ChangeLog,
@@ -45,7 +55,7 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
 pub(crate) async fn start(
     config: Config,
     role: Role,
-    data_dir: &DataDir,
+    (data_dir, host): (&DataDir, &Host),
     life: &Lifecycle,
 ) -> anyhow::Result<Router> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -54,7 +64,7 @@ pub(crate) async fn start(
     let (log, queue) = streams::open(&config.streams, data_dir.path(), Arc::clone(&clock))
         .await
         .context("cannot open the change log and the work queues (streams.url)")?;
-    let shared = Shared { keys, clock, log, queue };
+    let shared = Shared { host: host.clone(), keys, clock, log, queue };
 
     let mut routes = Router::new();
     if role.has_hub() {
@@ -109,6 +119,8 @@ async fn start_hub(
         audience: names.audience.clone(),
         receipt_key: shared.keys.receipt.clone(),
         clock: Arc::clone(&shared.clock),
+        descriptors: shared.host.descriptors.clone(),
+        scrape: shared.host.scrape.clone(),
     };
     hub::start(config, deps, life).await.context("cannot start the hub")
 }

@@ -14,7 +14,7 @@ use metrics_process::Collector;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{Faults, Lifecycle};
+use crate::{Faults, Lifecycle, Scrape};
 
 /// How often what was measured is tidied, whether somebody asks for it or not.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -37,11 +37,14 @@ pub struct Config {
     /// Addresses of the admin port: `/health/live`, `/health/ready`, `/metrics`. Whoever reaches it sees how the
     /// festival runs, so keep it from the public. Empty: no admin port.
     pub listen: Vec<SocketAddr>,
+    /// Connections at a time on each of them; more wait. 1 to 1,000; they use `http.descriptors_reserve`. Too low: one
+    /// scraper keeps out the others.
+    pub connections_max: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 8001))] }
+        Self { listen: vec![SocketAddr::from(([127, 0, 0, 1], 8001))], connections_max: 32 }
     }
 }
 
@@ -51,6 +54,7 @@ impl Config {
         if self.listen.len() > 16 {
             faults.add("listen", "must have at most 16 addresses");
         }
+        faults.range("connections_max", self.connections_max, 1..=1_000);
     }
 }
 
@@ -59,6 +63,7 @@ impl Config {
 pub struct Metrics {
     rendered: PrometheusHandle,
     process: Collector,
+    scrape: Scrape,
 }
 
 impl Metrics {
@@ -85,7 +90,12 @@ impl Metrics {
                 }
             }
         });
-        Ok(Self { rendered, process })
+        Ok(Self { rendered, process, scrape: Scrape::new() })
+    }
+
+    /// What is folded whenever somebody asks.
+    pub fn scrape(&self) -> &Scrape {
+        &self.scrape
     }
 }
 
@@ -112,5 +122,6 @@ async fn ready(State(life): State<Lifecycle>) -> impl IntoResponse {
 
 async fn measured(State(metrics): State<Metrics>) -> impl IntoResponse {
     metrics.process.collect();
+    metrics.scrape.run();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.rendered.render())
 }

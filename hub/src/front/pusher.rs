@@ -15,7 +15,7 @@ use protocol::ws;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Door;
-use super::refused::refuse;
+use super::refused::{Refused, refuse};
 use super::websocket::{Accepted, switch};
 use crate::census::Admission;
 use crate::metrics::{self, Upgrade};
@@ -86,7 +86,9 @@ impl Door {
             return Err((Code::OverCapacity, Upgrade::Draining));
         }
         let place = app.admit().ok_or((Code::OverQuota, Upgrade::Limit))?;
-        let admission = self.enter(request).map_err(|refused| (Code::OverCapacity, refused.outcome))?;
+        let full = |refused: Refused| (Code::OverCapacity, refused.outcome);
+        let mut admission = self.enter(request).map_err(full)?;
+        self.take_over(request, &mut admission).map_err(full)?;
         Ok((Guest { pusher: Arc::clone(&self.pusher), place }, admission))
     }
 }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 
+use crate::census::Full;
 use crate::forward::ForwardError;
 use crate::metrics::Upgrade;
 
@@ -51,6 +52,15 @@ impl Refused {
             _ => "the body cannot be read",
         };
         Self { status, text, outcome: Upgrade::Request }
+    }
+}
+
+impl From<Full> for Refused {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Node => Self::full(),
+            Full::Address => Self::busy("too many connections of your network", Upgrade::Address),
+        }
     }
 }
 

@@ -82,7 +82,10 @@ async fn answer(door: &Arc<Door>, wire: Wire, request: Request) -> Response {
 
 /// Begins a connection.
 async fn open(door: &Arc<Door>, wire: Wire, request: Request) -> Result<Response, Refused> {
-    let admission = door.enter(&request)?;
+    let mut admission = door.enter(&request)?;
+    if let Some(pair) = door.census.descriptors(2)? {
+        admission.hold(pair);
+    }
     let place = Arc::clone(&door.http_streams).try_acquire_owned().map_err(|_| Refused::full())?;
     let first_bytes = first_frame(door, request).await?;
     let pings = if wire.is_one_way() { Pings::OneWay } else { Pings::Protocol };

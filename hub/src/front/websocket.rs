@@ -97,7 +97,8 @@ impl Door {
                 (wire, if native { Pings::Native } else { Pings::Protocol })
             }
         };
-        let admission = self.enter(request)?;
+        let mut admission = self.enter(request)?;
+        self.take_over(request, &mut admission)?;
         Ok(Accepted { accept_key, protocol, wire, pings, guest: None, admission })
     }
 

@@ -182,6 +182,8 @@ pub(crate) async fn start(
         audience: AUDIENCE.into(),
         receipt_key: ground.receipts.clone(),
         clock: Arc::clone(&ground.clock) as Arc<dyn Clock>,
+        descriptors: service::Descriptors::new(100_000, 256).unwrap(),
+        scrape: service::Scrape::new(),
     };
     let router = hub::start(config, deps, &life).await.unwrap();
     eventually("the hub is warm", || life.not_ready().is_empty()).await;

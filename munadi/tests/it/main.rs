@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod config;
+mod descriptors;
 mod live;
 mod process;
 mod serve;

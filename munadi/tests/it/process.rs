@@ -16,6 +16,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 pub(crate) struct Place {
     dir: TempDir,
     variables: Vec<(String, String)>,
+    /// How many files a process may open.
+    files: Option<String>,
 }
 
 /// A running `munadi serve`. It is killed when dropped.
@@ -29,13 +31,19 @@ pub(crate) struct Serving {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap(), variables: Vec::new() };
+        let place = Self { dir: tempfile::tempdir().unwrap(), variables: Vec::new(), files: None };
         place.with("HTTP__LISTEN", "['127.0.0.1:0']").with("ADMIN__LISTEN", "['127.0.0.1:0']")
     }
 
     /// Sets a variable, here without its `MUNADI__`.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((format!("MUNADI__{name}"), value.to_owned()));
+        self
+    }
+
+    /// Has processes begin with these limits of open files.
+    pub(crate) fn limited(mut self, soft: u32, hard: u32) -> Self {
+        self.files = Some(format!("--nofile={soft}:{hard}"));
         self
     }
 
@@ -105,7 +113,15 @@ impl Place {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_munadi"));
+        let munadi = env!("CARGO_BIN_EXE_munadi");
+        let mut command = match &self.files {
+            None => Command::new(munadi),
+            Some(limit) => {
+                let mut command = Command::new("/usr/bin/prlimit");
+                command.args([limit, munadi]);
+                command
+            }
+        };
         command.args(arguments).current_dir(self.dir.path()).env_clear();
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).kill_on_drop(true);

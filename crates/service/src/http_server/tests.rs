@@ -13,7 +13,7 @@ fn start(router: Router, life: &Lifecycle, change: impl FnOnce(&mut Config)) -> 
     change(&mut config);
     let listener = bind(&config.listen, config.backlog).unwrap().remove(0);
     let address = listener.local_addr().unwrap();
-    serve(listener, router, &config, life);
+    Server::new(router, &config, life).listen(listener);
     address
 }
 
