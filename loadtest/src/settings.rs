@@ -46,6 +46,7 @@ pub(crate) fn write_keys(directory: &Path) -> Result<()> {
 pub(crate) fn toml(settings: &Settings<'_>) -> String {
     let Settings { directory, role, public, admin, .. } = settings;
     let directory = directory.display();
+    let redis = settings.redis.unwrap_or_default(); // empty: files
     let mut toml = format!(
         r#"data_dir = "{directory}/{role}"
 
@@ -66,7 +67,16 @@ recovery_publications_max = 10000
 [hub.history]
 publications_max = 100000
 
-# where the crowd of a soak talks to itself; kept short, so that memory reaches its level soon
+# a log that has all that it keeps within minutes, so that memory reaches its level soon
+[streams]
+url = "{redis}"
+retention_entries = 2000
+
+[streams.embedded]
+segment_bytes = 2097152
+memory_entries = 256
+
+# where the crowd of a soak talks to itself; kept short for the same reason
 [hub.classes.soak]
 history_size = 200
 presence = true
@@ -84,10 +94,8 @@ every_ms = 500
 grace_ms = 5000
 "#
     );
-    for (section, url) in [("store", settings.postgres), ("streams", settings.redis)] {
-        if let Some(url) = url {
-            write!(toml, "\n[{section}]\nurl = \"{url}\"\n").expect("a String takes everything");
-        }
+    if let Some(url) = settings.postgres {
+        write!(toml, "\n[store]\nurl = \"{url}\"\n").expect("a String takes everything");
     }
     toml.push_str(settings.standins.toml());
     toml

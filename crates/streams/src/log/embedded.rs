@@ -198,7 +198,7 @@ impl Drop for EmbeddedLog {
 /// The entries of `slots`, read from the disk where they are not in memory.
 async fn load(slots: Vec<Slot>) -> Result<Vec<Entry>, StreamsError> {
     if slots.iter().all(|slot| slot.entry.is_some()) {
-        return Ok(slots.into_iter().filter_map(|slot| slot.entry).collect());
+        return Ok(slots.into_iter().filter_map(|slot| slot.entry.map(|entry| *entry)).collect());
     }
     let read_all = move || slots.into_iter().map(load_one).collect();
     let task = tokio::task::spawn_blocking(read_all);
@@ -207,7 +207,7 @@ async fn load(slots: Vec<Slot>) -> Result<Vec<Entry>, StreamsError> {
 
 fn load_one(slot: Slot) -> Result<Entry, StreamsError> {
     if let Some(entry) = slot.entry {
-        return Ok(entry);
+        return Ok(*entry);
     }
     let mut bytes = vec![0; slot.length as usize];
     let read = slot.file.read_exact_at(&mut bytes, slot.at);

@@ -62,7 +62,8 @@ pub(super) struct Slot {
     pub(super) file: Arc<File>,
     pub(super) at: u64,
     pub(super) length: u32,
-    pub(super) entry: Option<Entry>,
+    /// Boxed: most slots are old, and have none.
+    pub(super) entry: Option<Box<Entry>>,
 }
 
 impl State {
@@ -152,7 +153,7 @@ impl PartitionLog {
     fn push(&mut self, mut slot: Slot, entry: Entry, memory_entries: usize) {
         self.topics.insert(entry.publication.topic.clone(), entry.offset);
         self.ids.insert(entry.publication.id, entry.offset);
-        slot.entry = Some(entry);
+        slot.entry = Some(Box::new(entry));
         self.slots.push_back(slot);
         self.in_memory += 1;
         if self.in_memory > memory_entries {
