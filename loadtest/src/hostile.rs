@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::fanout::{self, Shape};
+use crate::announce::{self, Shape};
 use crate::programme::Programme;
 use crate::report::Report;
 use crate::spawn::{Binaries, Installation};
@@ -82,7 +82,7 @@ pub(crate) async fn run(binaries: &Binaries, plan: &Plan) -> Result<Report> {
             if hostile {
                 crowd = enter(&url, &programme, plan, &ends).await?;
             }
-            let found = fanout::run_in(&programme, (&api, &url), &[], &plan.shape).await?;
+            let found = announce::run_in(&programme, (&api, &url), &[], &plan.shape).await?;
             crowd.shutdown().await;
             let name = if hostile { "beside hostile clients" } else { "alone" };
             report.check(format!("run {} {name} is complete", pair + 1), found.holds(), failures(&found));

@@ -1,22 +1,36 @@
 //! `loadtest`: drives a running Munadi, or one that it starts itself, and reports what it measured and what holds.
 
+mod announce;
 mod api;
 mod client;
+mod cores;
 mod crash;
+mod crew;
 mod crowd;
-mod fanout;
+mod floor;
 mod follower;
+mod frames;
+mod generator;
 mod histogram;
 mod hostile;
+mod http1;
+mod load;
+mod machine;
+mod payload;
 mod process;
 mod programme;
+mod publisher;
 mod report;
+mod scenario;
+mod schedule;
 mod settings;
 mod smoke;
 mod soak;
 mod spawn;
+mod stand;
 mod standins;
 mod tally;
+mod target;
 mod wire;
 
 use std::process::ExitCode;
@@ -42,12 +56,26 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Many sockets, many messages: deliveries a second, latency, gaps, duplicates, and what they cost the server.
-    Fanout {
+    /// One topic, many subscribers, some messages a second: what a delivery costs, and how late it is.
+    Fanout(scenario::Plan),
+    /// Bursts of messages to many subscribers.
+    Burst(scenario::Plan),
+    /// Many topics with few subscribers each.
+    Topics(scenario::Plan),
+    /// The least that a server can do, to compare with.
+    Floor(floor::Options),
+    /// A process of clients. Started by the other commands.
+    #[command(hide = true)]
+    Generate,
+    /// Becomes a program on certain cores. Used by the other commands.
+    #[command(hide = true)]
+    OnCores(cores::OnCores),
+    /// Announcements through the REST API to many sockets: the whole path, what it costs and whether it is complete.
+    Announce {
         #[command(flatten)]
         place: Place,
         #[command(flatten)]
-        shape: fanout::Shape,
+        shape: announce::Shape,
     },
     /// The whole path, asserted: sockets, phones, mailboxes, moved events, one emergency.
     Smoke {
@@ -112,10 +140,11 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let _ = rustls::crypto::ring::default_provider().install_default(); // fails only when there is one already
     match run(arguments.command).await {
-        Ok(report) => {
+        Ok(Some(report)) => {
             report.print(arguments.json);
             if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
+        Ok(None) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("loadtest: {error:#}");
             ExitCode::from(2)
@@ -123,25 +152,33 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<Report> {
-    match command {
-        Command::Fanout { place, shape } => fanout(&place, &shape).await,
+/// Runs a command; those that only serve others report nothing.
+async fn run(command: Command) -> Result<Option<Report>> {
+    let report = match command {
+        Command::Floor(options) => return floor::run(&options).map(|()| None),
+        Command::Generate => return generator::run().map(|()| None),
+        Command::OnCores(options) => return cores::run(&options).map(|()| None),
+        Command::Fanout(plan) => scenario::run(scenario::Kind::Fanout, &plan).await,
+        Command::Burst(plan) => scenario::run(scenario::Kind::Burst, &plan).await,
+        Command::Topics(plan) => scenario::run(scenario::Kind::Topics, &plan).await,
+        Command::Announce { place, shape } => announce(&place, &shape).await,
         Command::Smoke { place, scale, standins_control } => smoke(&place, &scale, standins_control).await,
         Command::Crash { binaries, plan } => crash::run(&binaries, &plan).await,
         Command::Hostile { binaries, plan } => hostile::run(&binaries, &plan).await,
         Command::Soak { binaries, plan } => soak::run(&binaries, &plan).await,
-    }
+    };
+    report.map(Some)
 }
 
-async fn fanout(place: &Place, shape: &fanout::Shape) -> Result<Report> {
+async fn announce(place: &Place, shape: &announce::Shape) -> Result<Report> {
     if !place.spawn {
         let socket_url =
             place.url.clone().unwrap_or_else(|| place.api.replacen("http", "ws", 1) + SOCKET_PATH);
-        return fanout::run(&place.organizer().await?, &socket_url, &place.server_pid, shape).await;
+        return announce::run(&place.organizer().await?, &socket_url, &place.server_pid, shape).await;
     }
     let installation = Installation::start(&place.binaries).await?;
     let api = installation.organizer().await?;
-    let report = fanout::run(&api, &installation.socket_url(), &installation.pids(), shape).await?;
+    let report = announce::run(&api, &installation.socket_url(), &installation.pids(), shape).await?;
     installation.stop().await?;
     Ok(report)
 }

@@ -14,6 +14,9 @@ pub(crate) struct Report {
     pub figures: Map<String, Value>,
     /// What was asserted.
     pub checks: Vec<Check>,
+    /// Everything in detail: not for people.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub details: Value,
 }
 
 /// One assertion.
@@ -30,13 +33,18 @@ pub(crate) struct Check {
 impl Report {
     /// An empty report of `command`.
     pub(crate) fn new(command: &'static str) -> Self {
-        Self { command, figures: Map::new(), checks: Vec::new() }
+        Self { command, figures: Map::new(), checks: Vec::new(), details: Value::Null }
     }
 
     /// Notes a figure.
     pub(crate) fn figure(&mut self, name: &str, value: impl Serialize) {
         let value = serde_json::to_value(value).expect("figures are plain data");
         self.figures.insert(name.to_owned(), value);
+    }
+
+    /// Notes everything that was measured.
+    pub(crate) fn detail(&mut self, details: impl Serialize) {
+        self.details = serde_json::to_value(details).expect("details are plain data");
     }
 
     /// Notes whether `rule` holds, with what was found.

@@ -10,6 +10,8 @@ use service::TokenSigner;
 
 use crate::standins::Standins;
 
+/// Name of the file with the key that receipts are made with.
+pub(crate) const RECEIPT_KEY: &str = "receipt.key";
 /// Name of the file with the key that access tokens are signed with.
 pub(crate) const SIGNING_KEY: &str = "signing-key.pem";
 
@@ -39,7 +41,7 @@ pub(crate) struct Settings<'a> {
 pub(crate) fn write_keys(directory: &Path) -> Result<()> {
     std::fs::write(directory.join(SIGNING_KEY), TokenSigner::generate_pem())?;
     let receipt_key = format!("{:032x}{:032x}\n", rand::random::<u128>(), rand::random::<u128>());
-    std::fs::write(directory.join("receipt.key"), receipt_key).context("cannot write the keys")
+    std::fs::write(directory.join(RECEIPT_KEY), receipt_key).context("cannot write the keys")
 }
 
 /// The configuration file.
@@ -58,7 +60,7 @@ listen = ["{admin}"]
 
 [auth]
 signing_key_file = "{directory}/{SIGNING_KEY}"
-receipt_key_file = "{directory}/receipt.key"
+receipt_key_file = "{directory}/{RECEIPT_KEY}"
 
 # a client that was away while thousands of changes happened is to have them all
 [hub.limits]
@@ -99,4 +101,81 @@ grace_ms = 5000
     }
     toml.push_str(settings.standins.toml());
     toml
+}
+
+/// What differs between the servers that are measured.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    /// The directory of the process.
+    pub directory: &'a Path,
+    /// Where it serves.
+    pub public: SocketAddr,
+    /// Where it tells its metrics.
+    pub admin: SocketAddr,
+    /// Threads that carry connections.
+    pub shards: u32,
+    /// Secret of the tokens, key of the HTTP API, and secret of Pusher's application.
+    pub secret: &'a str,
+    /// Id and key of that application.
+    pub app: (&'a str, &'a str),
+    /// URL of a Redis instead of files, and what the keys on it begin with.
+    pub redis: Option<(&'a str, &'a str)>,
+    /// Further lines.
+    pub more: &'a str,
+}
+
+/// The configuration of a server that is measured: Munadi's own defaults, but for what keeps a load from one machine and
+/// one publisher out.
+pub(crate) fn bench_toml(bench: &Bench<'_>) -> String {
+    let Bench { directory, public, admin, shards, secret, app: (app_id, app_key), redis, more } = bench;
+    let directory = directory.display();
+    let streams = redis.map_or_else(String::new, |(url, prefix)| {
+        format!("\n[streams]\nurl = \"{url}\"\nkey_prefix = \"{prefix}\"\n")
+    });
+    format!(
+        r#"data_dir = "{directory}/data"
+
+[http]
+listen = ["{public}"]
+
+[admin]
+listen = ["{admin}"]
+
+[auth]
+signing_key_file = "{directory}/{SIGNING_KEY}"
+receipt_key_file = "{directory}/{RECEIPT_KEY}"
+
+[live]
+enabled = false
+{streams}
+[hub]
+shards = {shards}
+
+[hub.door]
+connects_per_second = 1000000
+connects_burst = 1000000
+connects_per_second_per_address = 1000000
+connects_burst_per_address = 1000000
+
+[hub.limits]
+commands_per_second = 100000
+commands_burst = 100000
+commands_per_second_per_user = 100000
+commands_burst_per_user = 100000
+
+[hub.tokens]
+hmac_secret = "{secret}"
+
+[hub.server_api]
+key = "{secret}"
+
+[hub.classes.bench]
+publish = "user"
+
+[hub.pusher.apps.{app_id}]
+key = "{app_key}"
+secret = "{secret}"
+shared = ["bench", "festival"]
+{more}"#
+    )
 }

@@ -268,7 +268,7 @@ fn free_address() -> Result<SocketAddr> {
 }
 
 /// The binary given, or the one beside this program.
-fn binary(given: Option<&Path>, name: &str) -> Result<PathBuf> {
+pub(crate) fn binary(given: Option<&Path>, name: &str) -> Result<PathBuf> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => std::env::current_exe()?.with_file_name(name),

@@ -1,4 +1,5 @@
-//! `fanout`: N sockets, M messages. How fast, how late, how complete, and what it costs the server.
+//! `announce`: announcements through the REST API to many sockets. How fast, how late, how complete the whole path is, and
+//! what it costs the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,7 @@ const CONNECTING_MAX: usize = 200;
 /// How many requests of the publisher are under way at the same time.
 const PUBLISHING_MAX: usize = 32;
 /// What stands before the number in a message's title.
-const TITLE: &str = "fanout ";
+const TITLE: &str = "announcement ";
 
 /// What to drive.
 #[derive(Debug, Clone, clap::Args)]
@@ -108,7 +109,7 @@ pub(crate) async fn run_in(
     let took = settle(&board, wanted, began, Duration::from_secs(shape.settle_seconds)).await;
     let cpu = total_cpu(server_pids)?.saturating_sub(cpu_before);
     let seen = subscribers.join_all().await;
-    let mut report = Report::new("fanout");
+    let mut report = Report::new("announce");
     report.figure("subscribers", shape.subscribers);
     report.figure("published_per_second", per_second(u64::from(shape.messages), publishing));
     describe(&mut report, &board, took, &seen, wanted);
@@ -200,7 +201,7 @@ async fn follow(mut client: Client, board: Arc<Board>) -> Seen {
     seen
 }
 
-/// The number in the title `fanout 17`, found without parsing the whole message.
+/// The number in the title `announcement 17`, found without parsing the whole message.
 fn number_of(publication: &Publication) -> Option<usize> {
     let text = publication.data.get();
     let digits = text.split_once(TITLE)?.1;
@@ -307,7 +308,7 @@ mod tests {
             offset: 1,
             data: serde_json::value::RawValue::from_string(data.to_owned()).unwrap(),
         };
-        assert_eq!(number_of(&publication(r#"{"title":{"en":"fanout 17"}}"#)), Some(17));
+        assert_eq!(number_of(&publication(r#"{"title":{"en":"announcement 17"}}"#)), Some(17));
         assert_eq!(number_of(&publication(r#"{"title":{"en":"dinner"}}"#)), None);
     }
 }
