@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::{Clock, FestivalDays, ReceiptKey, Zone};
 use service::Lifecycle;
 use service::address::AddressRange;
+use service::reach::{HostPattern, Inside};
 use service::token::{TokenSigner, TokenVerifier};
 use store::Store;
 use tokio::sync::Semaphore;
@@ -44,6 +45,25 @@ pub struct Deps {
     pub receipt_key: ReceiptKey,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
+    /// What browsers need to be registered.
+    pub webpush: Webpush,
+}
+
+/// What browsers need to be registered for push.
+#[derive(Debug, Clone)]
+pub struct Webpush {
+    /// The key that pages subscribe with: 87 characters of base64url. None: no push to browsers.
+    pub public_key: Option<String>,
+    /// Hosts that a subscription may name.
+    pub hosts: Vec<HostPattern>,
+    /// Whether it may name addresses and ports.
+    pub inside: Inside,
+}
+
+impl Default for Webpush {
+    fn default() -> Self {
+        Self { public_key: None, hosts: Vec::new(), inside: Inside::Refused }
+    }
 }
 
 /// Why the API cannot start.
@@ -90,6 +110,8 @@ pub(crate) struct Inner {
     pub(crate) in_flight: Semaphore,
     /// Whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<AddressRange>,
+    /// What browsers need to be registered.
+    pub(crate) webpush: Webpush,
     /// `[api]`.
     pub(crate) config: Config,
 }
@@ -135,6 +157,7 @@ pub fn start(config: Config, deps: Deps, lifecycle: &Lifecycle) -> Result<axum::
         audience: deps.audience,
         receipt_key: deps.receipt_key,
         clock: deps.clock,
+        webpush: deps.webpush,
         config,
     }));
     start_sweeps(&app, lifecycle);

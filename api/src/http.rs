@@ -17,6 +17,7 @@ mod schedule;
 mod shown;
 mod users;
 mod venues;
+mod webpush;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -30,6 +31,7 @@ pub(crate) fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(me::routes())
         .merge(users::routes())
         .merge(devices::routes())
+        .merge(webpush::routes())
         .merge(announcements::routes())
         .merge(receipts::routes())
         .merge(problems::routes())

@@ -27,7 +27,7 @@ mod passwords;
 mod router;
 mod schema;
 
-pub use app::{Deps, StartError, start};
+pub use app::{Deps, StartError, Webpush, start};
 pub use config::Config;
 pub use openapi::openapi;
 pub use ops::accounts::{AccountChange, ChangeAccountError, change_account};

@@ -73,7 +73,9 @@ pub(crate) async fn start(
     }
     if let Some(store) = store {
         if role.has_api() {
-            routes = routes.merge(start_api(config.api, &config.auth, &shared, store.clone(), life)?);
+            let webpush = webpush(&config.workers.webpush)?;
+            routes =
+                routes.merge(start_api(config.api, webpush, &config.auth, &shared, store.clone(), life)?);
         }
         if role.has_workers() {
             start_workers(config.workers, shared, store, life).await?;
@@ -82,8 +84,17 @@ pub(crate) async fn start(
     Ok(routes)
 }
 
+/// What pages are told to subscribe with, and where their subscriptions may lead.
+fn webpush(config: &workers::channels::webpush::Config) -> anyhow::Result<api::Webpush> {
+    let public_key = workers::channels::webpush::public_key(config)
+        .context("cannot read the key of web push (workers.webpush)")?;
+    Ok(api::Webpush { public_key, hosts: config.host_patterns(), inside: config.inside() })
+}
+
+#[expect(clippy::too_many_arguments, reason = "each comes from another part of the wiring")]
 fn start_api(
     config: api::Config,
+    webpush: api::Webpush,
     names: &crate::keys::Config,
     shared: &Shared,
     store: Store,
@@ -101,6 +112,7 @@ fn start_api(
         audience: names.audience.clone(),
         receipt_key: shared.keys.receipt.clone(),
         clock: Arc::clone(&shared.clock),
+        webpush,
     };
     api::start(config, deps, life).context("cannot start the API")
 }

@@ -5,7 +5,9 @@ pub mod apns;
 pub mod email;
 pub mod fcm;
 mod fit;
+mod suspects;
 mod tls;
+pub mod webpush;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,6 +84,9 @@ impl Gateways {
         }
         if config.fcm.is_enabled() {
             gateways.fcm = Some(Arc::new(fcm::Fcm::start(&config.fcm, Arc::clone(clock), lifecycle)?));
+        }
+        if config.webpush.is_enabled() {
+            gateways.webpush = Some(Arc::new(webpush::Webpush::new(&config.webpush, Arc::clone(clock))?));
         }
         if config.email.is_enabled() {
             gateways.email = Some(Arc::new(email::Email::new(&config.email, Arc::clone(clock))?));

@@ -6,7 +6,7 @@ use domain::{Channel, Lane};
 use serde::{Deserialize, Deserializer};
 use service::Faults;
 
-use crate::channels::{apns, email, fcm};
+use crate::channels::{apns, email, fcm, webpush};
 
 pub use channel::{ChannelRules, Retry};
 
@@ -38,6 +38,8 @@ pub struct Config {
     pub apns: apns::Config,
     /// Google's push service.
     pub fcm: fcm::Config,
+    /// Browsers' push services.
+    pub webpush: webpush::Config,
     /// The mail relay.
     pub email: email::Config,
 }
@@ -109,6 +111,9 @@ pub struct Deliver {
     /// Rules of Google's push service.
     #[serde(deserialize_with = "read_fcm")]
     pub fcm: ChannelRules,
+    /// Rules of browsers' push services.
+    #[serde(deserialize_with = "read_webpush")]
+    pub webpush: ChannelRules,
     /// Rules of mail.
     #[serde(deserialize_with = "read_email")]
     pub email: ChannelRules,
@@ -152,6 +157,7 @@ impl Default for Config {
             sweeper: Sweeper::default(),
             apns: apns::Config::default(),
             fcm: fcm::Config::default(),
+            webpush: webpush::Config::default(),
             email: email::Config::default(),
         }
     }
@@ -190,6 +196,10 @@ fn read_fcm<'de, D: Deserializer<'de>>(section: D) -> Result<ChannelRules, D::Er
     channel::read_over(Deliver::default().fcm, section)
 }
 
+fn read_webpush<'de, D: Deserializer<'de>>(section: D) -> Result<ChannelRules, D::Error> {
+    channel::read_over(Deliver::default().webpush, section)
+}
+
 fn read_email<'de, D: Deserializer<'de>>(section: D) -> Result<ChannelRules, D::Error> {
     channel::read_over(Deliver::default().email, section)
 }
@@ -220,6 +230,13 @@ impl Default for Deliver {
                     ceiling_ms: 600_000,
                     attempts_max: 8,
                 },
+                retry: Retry { floor_ms: 10_000, factor: 2.0, ceiling_ms: 900_000, attempts_max: 8 },
+                ..ChannelRules::default()
+            },
+            webpush: ChannelRules {
+                concurrency: 100,
+                send_ms_max: 60_000,
+                retry_emergency: Retry { floor_ms: 2_000, factor: 2.0, ceiling_ms: 300_000, attempts_max: 8 },
                 retry: Retry { floor_ms: 10_000, factor: 2.0, ceiling_ms: 900_000, attempts_max: 8 },
                 ..ChannelRules::default()
             },
@@ -275,13 +292,14 @@ impl Config {
         });
         faults.section("apns", |faults| self.apns.check(faults));
         faults.section("fcm", |faults| self.fcm.check(faults));
+        faults.section("webpush", |faults| self.webpush.check(faults));
         faults.section("email", |faults| self.email.check(faults));
         faults.section("deliver", |faults| self.check_sends(faults));
     }
 
     /// Nobody may touch a delivery while its adapter can still be at it.
     fn check_sends(&self, faults: &mut Faults) {
-        let (apns, fcm, email) = (&self.apns, &self.fcm, &self.email);
+        let (apns, fcm, webpush, email) = (&self.apns, &self.fcm, &self.webpush, &self.email);
         let longest = [
             (
                 "apns.send_ms_max",
@@ -292,6 +310,11 @@ impl Config {
                 "fcm.send_ms_max",
                 self.deliver.fcm.send_ms_max,
                 vec![fcm.stream_wait_ms, fcm.connect_timeout_ms, fcm.request_timeout_ms],
+            ),
+            (
+                "webpush.send_ms_max",
+                self.deliver.webpush.send_ms_max,
+                vec![webpush.request_wait_ms, webpush.connect_timeout_ms, webpush.request_timeout_ms],
             ),
             (
                 "email.send_ms_max",
@@ -338,12 +361,13 @@ impl Planner {
 }
 
 impl Deliver {
-    /// The rules of `channel`; web push has those of FCM until it has an adapter.
+    /// The rules of `channel`.
     pub fn rules(&self, channel: Channel) -> &ChannelRules {
         match channel {
             Channel::Socket => &self.socket,
             Channel::Apns => &self.apns,
-            Channel::Fcm | Channel::Webpush => &self.fcm,
+            Channel::Fcm => &self.fcm,
+            Channel::Webpush => &self.webpush,
             Channel::Email => &self.email,
         }
     }
@@ -358,6 +382,7 @@ impl Deliver {
         faults.section("socket", |faults| self.socket.check(faults));
         faults.section("apns", |faults| self.apns.check(faults));
         faults.section("fcm", |faults| self.fcm.check(faults));
+        faults.section("webpush", |faults| self.webpush.check(faults));
         faults.section("email", |faults| self.email.check(faults));
     }
 }

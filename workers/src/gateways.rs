@@ -14,6 +14,8 @@ pub struct Gateways {
     pub apns: Option<Arc<dyn Gateway>>,
     /// Google's push service.
     pub fcm: Option<Arc<dyn Gateway>>,
+    /// Browsers' push services.
+    pub webpush: Option<Arc<dyn Gateway>>,
     /// The mail relay.
     pub email: Option<Arc<dyn Gateway>>,
 }
@@ -24,8 +26,9 @@ impl Gateways {
         match channel {
             Channel::Apns => self.apns.as_ref(),
             Channel::Fcm => self.fcm.as_ref(),
+            Channel::Webpush => self.webpush.as_ref(),
             Channel::Email => self.email.as_ref(),
-            Channel::Socket | Channel::Webpush => None,
+            Channel::Socket => None,
         }
     }
 

@@ -2,15 +2,16 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use domain::{Channel, DeviceId, Principal, Timestamp};
+use domain::{Channel, DeviceId, Principal, PushSubscription, Timestamp};
 use serde::{Deserialize, Serialize};
+use service::reach::permitted_url;
 use store::devices::{Device, DeviceState, NewDevice, Platform, TokenKind};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::answer::{Answer, Say};
-use crate::app::App;
+use crate::app::{App, Webpush};
 use crate::code::Code;
 use crate::cursor::PageQuery;
 use crate::error::ApiError;
@@ -103,7 +104,7 @@ impl From<&Device> for DeviceView {
 impl DeviceForm {
     /// # Errors
     /// [`Code::ValidationFailed`] with every value that is wrong.
-    fn check(self, caller: &Principal) -> Result<NewDevice, ApiError> {
+    fn check(self, caller: &Principal, browsers: &Webpush) -> Result<NewDevice, ApiError> {
         let mut checks = Checks::default();
         checks.text("/installation_id", &self.installation_id, 8..=128);
         let printable = self.installation_id.bytes().all(|byte| byte.is_ascii_graphic());
@@ -118,7 +119,7 @@ impl DeviceForm {
             TokenKind::Webpush => self.platform == Platform::Web,
         };
         checks.ensure(fits, "/token_kind", Rule::Malformed("one that the platform has"));
-        if let Some(rule) = token_fault(self.token_kind, &self.token) {
+        if let Some(rule) = token_fault(self.token_kind, &self.token, browsers) {
             checks.add("/token", rule);
         }
         checks.finish()?;
@@ -136,7 +137,7 @@ impl DeviceForm {
 }
 
 /// Apple says not to assume a length; ours only keeps out what cannot be a token.
-fn token_fault(kind: TokenKind, token: &str) -> Option<Rule> {
+fn token_fault(kind: TokenKind, token: &str, browsers: &Webpush) -> Option<Rule> {
     let (least, most) = match kind {
         TokenKind::Apns => (16, 400),
         TokenKind::FcmToken | TokenKind::FcmFid => (8, 4_096),
@@ -155,19 +156,18 @@ fn token_fault(kind: TokenKind, token: &str) -> Option<Rule> {
             Some(Rule::Malformed("an even number of hexadecimal digits"))
         }
         TokenKind::FcmToken | TokenKind::FcmFid if !all(plain) => Some(Rule::Character),
-        TokenKind::Webpush if !is_subscription(token) => {
-            Some(Rule::Malformed("a subscription as JSON with an https endpoint and keys"))
-        }
-        TokenKind::Apns | TokenKind::FcmToken | TokenKind::FcmFid | TokenKind::Webpush => None,
+        TokenKind::Webpush => subscription_fault(token, browsers),
+        TokenKind::Apns | TokenKind::FcmToken | TokenKind::FcmFid => None,
     }
 }
 
-fn is_subscription(token: &str) -> bool {
-    let Ok(subscription) = serde_json::from_str::<serde_json::Value>(token) else { return false };
-    let key = |name: &str| subscription["keys"][name].as_str().is_some_and(|key| !key.is_empty());
-    subscription["endpoint"].as_str().is_some_and(|url| url.starts_with("https://"))
-        && key("p256dh")
-        && key("auth")
+/// The endpoint is where this installation will send requests: only push services are permitted.
+fn subscription_fault(token: &str, browsers: &Webpush) -> Option<Rule> {
+    let Ok(subscription) = PushSubscription::parse(token) else {
+        return Some(Rule::Malformed("a subscription as JSON: an https endpoint, keys.p256dh and keys.auth"));
+    };
+    let permitted = permitted_url(&subscription.endpoint, &browsers.hosts, browsers.inside);
+    permitted.is_err().then_some(Rule::Malformed("a subscription of a push service that is permitted here"))
 }
 
 impl From<DeviceError> for ApiError {
@@ -216,7 +216,7 @@ async fn register(
     once: Once,
     Json(form): Json<DeviceForm>,
 ) -> Result<Answer, ApiError> {
-    let new = form.check(&caller)?;
+    let new = form.check(&caller, &app.webpush)?;
     let mut work = begin!(once, &app, &caller);
     let (device, is_new) = devices::register(&app, &mut work.tx, &new).await?;
     let (status, say) =
@@ -252,7 +252,7 @@ async fn replace(
     once: Once,
     Json(form): Json<DeviceForm>,
 ) -> Result<Answer, ApiError> {
-    let new = form.check(&caller)?;
+    let new = form.check(&caller, &app.webpush)?;
     let mut work = begin!(once, &app, &caller);
     let device = devices::replace(&app, &mut work.tx, id, &seen, &new).await?;
     work.finish(&app, Answer::ok(&DeviceView::from(&device))?.etag(&etag(&device))).await

@@ -10,6 +10,7 @@ both_engines!(
     a_device_is_registered_replaced_and_removed_by_its_owner,
     a_token_moves_with_its_phone_and_registration_revives_it,
     the_oldest_devices_beyond_the_limit_are_retired,
+    a_browser_subscribes_where_it_is_permitted,
 );
 
 fn form(installation: &str, token: &str) -> Value {
@@ -87,4 +88,31 @@ async fn the_oldest_devices_beyond_the_limit_are_retired(engine: Engine) {
     let other = api.token_of("omar", &[Role::Attendee]).await;
     let stolen = api.get(&format!("/api/v1/devices?cursor={cursor}"), Some(&other)).await;
     stolen.refused(400, "invalid_cursor");
+}
+
+async fn a_browser_subscribes_where_it_is_permitted(engine: Engine) {
+    let api = TestApi::start(engine).await;
+    let amina = api.token_of("amina", &[Role::Attendee]).await;
+    let key = api.get("/api/v1/webpush", None).await;
+    assert_eq!(key.data(200)["public_key"], "B".repeat(87));
+    let subscription = |endpoint: &str, p256dh: &str| {
+        let keys = json!({ "p256dh": p256dh, "auth": "BTBZMqHH6r4Tts7J_aSIgg" });
+        let token = json!({ "endpoint": endpoint, "expirationTime": null, "keys": keys }).to_string();
+        json!({ "installation_id": "browser-1", "platform": "web", "token_kind": "webpush", "token": token,
+            "locale": "en", "app_version": "1.0" })
+    };
+    let point = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    let good = subscription("https://eu.push.example/v2/x", point);
+    assert_eq!(api.post("/api/v1/devices", Some(&amina), &good).await.data(201)["channel"], "webpush");
+    for (endpoint, p256dh) in [
+        ("https://169.254.169.254/latest/meta-data", point),
+        ("https://localhost:5432/", point),
+        ("https://eu.push.example:6379/", point),
+        ("https://eu.push.example.evil.example/", point),
+        ("https://eu.push.example/v2/x", &point[2..]),
+    ] {
+        let refused = api.post("/api/v1/devices", Some(&amina), &subscription(endpoint, p256dh)).await;
+        refused.refused(422, "validation_failed");
+        assert_eq!(refused.body["errors"][0]["pointer"], "/token", "{endpoint}");
+    }
 }

@@ -121,6 +121,11 @@ impl TestApi {
             audience: AUDIENCE.to_owned(),
             receipt_key: receipt_key.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            webpush: api::Webpush {
+                public_key: Some("B".repeat(87)),
+                hosts: vec!["*.push.example".parse().unwrap()],
+                ..api::Webpush::default()
+            },
         };
         let router = api::start(config, deps, &lifecycle).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -13,6 +13,7 @@ mod festival_day;
 mod id;
 mod lane;
 mod mac;
+mod push_subscription;
 mod receipt;
 mod retry;
 mod revocation;
@@ -38,6 +39,7 @@ pub use id::{
 };
 pub use lane::{Lane, LaneUnknown};
 pub use mac::ReceiptKey;
+pub use push_subscription::{PushSubscription, PushSubscriptionError};
 pub use receipt::{Action, DeliveryState, EvidenceKind, StateUnknown};
 pub use retry::{Next, RetryPolicy, Times};
 pub use revocation::{Bearer, Revocation, RevocationReason, Standing};

@@ -11,6 +11,7 @@ pub mod http_client;
 pub mod http_server;
 pub mod lifecycle;
 pub mod scrape;
+pub mod reach;
 pub mod shutdown;
 pub mod telemetry;
 pub mod token;

@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod redis;
 pub mod smtp;
 pub mod standins;
+pub mod webpush;
 
 pub use acceptor::Connections;
 pub use clock::WallClock;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path as UrlPath, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -20,6 +20,7 @@ use crate::apns::{Apns, ApnsOptions};
 use crate::ca::Ca;
 use crate::fcm::{Fcm, FcmOptions};
 use crate::smtp::{Smtp, SmtpOptions};
+use crate::webpush::{Webpush, WebpushOptions};
 
 /// Items in one answer of the control port.
 const PAGE_MAX: usize = 1_000;
@@ -33,6 +34,8 @@ pub struct Ports {
     pub fcm: u16,
     /// The mail relay.
     pub smtp: u16,
+    /// The push service of browsers.
+    pub webpush: u16,
     /// The control port, plain HTTP.
     pub control: u16,
     /// How long each provider takes for an answer.
@@ -47,6 +50,8 @@ pub struct Standins {
     pub fcm: Arc<Fcm>,
     /// The mail relay.
     pub smtp: Arc<Smtp>,
+    /// The push service of browsers.
+    pub webpush: Arc<Webpush>,
     /// Where to ask what arrived.
     pub control: SocketAddr,
     /// The part of a configuration that makes Munadi use them.
@@ -59,10 +64,12 @@ struct Control {
     apns: Arc<Apns>,
     fcm: Arc<Fcm>,
     smtp: Arc<Smtp>,
+    webpush: Arc<Webpush>,
 }
 
 impl Standins {
-    /// Starts them and writes into `folder`: `ca.pem`, `apns.p8`, `fcm.json`, `smtp.password` and `workers.toml`.
+    /// Starts them and writes into `folder`: `ca.pem`, `apns.p8`, `fcm.json`, `webpush.pem`,
+    /// `smtp.password` and `workers.toml`.
     ///
     /// # Errors
     /// When a port is taken or a file cannot be written.
@@ -71,40 +78,45 @@ impl Standins {
         let folder = folder.canonicalize().with_context(|| format!("cannot resolve {}", folder.display()))?;
         let ca = Ca::generate();
         ca.write(&folder)?;
-        let (apns, fcm, smtp) = providers(&ca, ports).await?;
-        let configuration = write(&folder, &apns, &fcm, &smtp)?;
+        let providers = Control::start(&ca, ports).await?;
+        let configuration = write(&folder, &providers)?;
         let listener = TcpListener::bind(local(ports.control)).await.context("cannot listen for control")?;
         let control = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let state = Control { apns: Arc::clone(&apns), fcm: Arc::clone(&fcm), smtp: Arc::clone(&smtp) };
-        let served =
-            axum::serve(listener, router(state)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let served = axum::serve(listener, router(providers.clone()))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
         TaskTracker::new().spawn(async move {
             if let Err(cause) = served.await {
                 tracing::error!("the control port has failed: {cause}");
             }
         });
-        Ok(Self { apns, fcm, smtp, control, configuration, _stop: stop.drop_guard() })
+        let Control { apns, fcm, smtp, webpush } = providers;
+        Ok(Self { apns, fcm, smtp, webpush, control, configuration, _stop: stop.drop_guard() })
     }
 }
 
-async fn providers(ca: &Ca, ports: Ports) -> anyhow::Result<(Arc<Apns>, Arc<Fcm>, Arc<Smtp>)> {
-    let Ports { latency, .. } = ports;
-    let apns = ApnsOptions { listen: local(ports.apns), latency, ..ApnsOptions::default() };
-    let fcm = FcmOptions { listen: local(ports.fcm), latency, ..FcmOptions::default() };
-    let smtp = SmtpOptions { listen: local(ports.smtp), latency, ..SmtpOptions::default() };
-    Ok((
-        Arc::new(Apns::start(ca, apns).await?),
-        Arc::new(Fcm::start(ca, fcm).await?),
-        Arc::new(Smtp::start(ca, smtp).await?),
-    ))
+impl Control {
+    async fn start(ca: &Ca, ports: Ports) -> anyhow::Result<Self> {
+        let Ports { latency, .. } = ports;
+        let webpush = WebpushOptions { listen: local(ports.webpush), latency, ..WebpushOptions::default() };
+        let apns = ApnsOptions { listen: local(ports.apns), latency, ..ApnsOptions::default() };
+        let fcm = FcmOptions { listen: local(ports.fcm), latency, ..FcmOptions::default() };
+        let smtp = SmtpOptions { listen: local(ports.smtp), latency, ..SmtpOptions::default() };
+        Ok(Self {
+            apns: Arc::new(Apns::start(ca, apns).await?),
+            fcm: Arc::new(Fcm::start(ca, fcm).await?),
+            smtp: Arc::new(Smtp::start(ca, smtp).await?),
+            webpush: Arc::new(Webpush::start(ca, webpush).await?),
+        })
+    }
 }
 
 fn local(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-fn write(folder: &Path, apns: &Apns, fcm: &Fcm, smtp: &Smtp) -> anyhow::Result<PathBuf> {
+fn write(folder: &Path, providers: &Control) -> anyhow::Result<PathBuf> {
+    let Control { apns, fcm, smtp, webpush } = providers;
     let put = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -112,6 +124,7 @@ fn write(folder: &Path, apns: &Apns, fcm: &Fcm, smtp: &Smtp) -> anyhow::Result<P
     };
     put("apns.p8", apns.signing_key_pem())?;
     put("fcm.json", &fcm.service_account().to_string())?;
+    put("webpush.pem", webpush.key_pem())?;
     let login = SmtpOptions::default().login.unwrap_or_default();
     put("smtp.password", &login.1)?;
     let path = |name: &str| folder.join(name).display().to_string();
@@ -121,6 +134,8 @@ fn write(folder: &Path, apns: &Apns, fcm: &Fcm, smtp: &Smtp) -> anyhow::Result<P
          [workers.apns]\nbase_url = {:?}\nca_file = {ca:?}\nkey_file = {:?}\nkey_id = {:?}\nteam_id = {:?}\n\
          topic = {:?}\n\n\
          [workers.fcm]\nbase_url = {:?}\nca_file = {ca:?}\nservice_account_file = {:?}\n\n\
+         [workers.webpush]\nkey_file = {:?}\ncontact = \"mailto:ops@festival.example\"\nca_file = {ca:?}\n\
+         hosts = [\"127.0.0.1\"]\ninside_permitted = true\n\n\
          [workers.email]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"starttls\"\nca_file = {ca:?}\nusername = {:?}\n\
          password_file = {:?}\nfrom = \"Munadi rehearsal <news@festival.example>\"\n",
         apns.base_url(),
@@ -130,6 +145,7 @@ fn write(folder: &Path, apns: &Apns, fcm: &Fcm, smtp: &Smtp) -> anyhow::Result<P
         apple.topic,
         fcm.base_url(),
         path("fcm.json"),
+        path("webpush.pem"),
         smtp.address().port(),
         login.0,
         path("smtp.password"),
@@ -159,12 +175,25 @@ fn router(state: Control) -> Router {
             }),
         )
         .route(
+            "/received/webpush",
+            get(|State(control): State<Control>, RawQuery(query): RawQuery| async move {
+                page(control.webpush.received(after(query.as_deref())))
+            }),
+        )
+        .route(
+            "/subscribe/webpush/{name}",
+            get(|State(control): State<Control>, UrlPath(name): UrlPath<String>| async move {
+                answer(&control.webpush.subscribe(&name))
+            }),
+        )
+        .route(
             "/counts",
             get(|State(control): State<Control>| async move {
                 answer(&json!({
                     "apns": control.apns.counts(),
                     "fcm": control.fcm.counts(),
                     "smtp": control.smtp.counts(),
+                    "webpush": control.webpush.counts(),
                 }))
             }),
         )

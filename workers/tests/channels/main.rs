@@ -7,3 +7,4 @@ mod email;
 mod fcm;
 mod fixture;
 mod standins;
+mod webpush;

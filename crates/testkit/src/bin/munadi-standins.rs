@@ -1,4 +1,4 @@
-//! Starts the stand-ins of APNs, FCM and a mail relay, for rehearsals and demonstrations without the internet.
+//! Starts the stand-ins of APNs, FCM, a browser's push service and a mail relay, for rehearsals and demonstrations without the internet.
 
 #![expect(clippy::print_stdout, reason = "it tells its addresses to whoever started it")]
 
@@ -31,7 +31,11 @@ struct Arguments {
     /// Port of the mail relay; 0 takes any.
     #[arg(long, default_value_t = 0)]
     smtp_port: u16,
-    /// Port to ask what arrived: /counts, /received/apns, /received/fcm, /received/smtp (?after=N); 0 takes any.
+    /// Port of the push service of browsers; 0 takes any.
+    #[arg(long, default_value_t = 0)]
+    webpush_port: u16,
+    /// Port to ask what arrived: /counts, /received/apns (fcm, webpush, smtp; ?after=N), and for subscriptions:
+    /// /subscribe/webpush/NAME; 0 takes any.
     #[arg(long, default_value_t = 0)]
     control_port: u16,
     /// Milliseconds that each provider takes for an answer.
@@ -46,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
         apns: arguments.apns_port,
         fcm: arguments.fcm_port,
         smtp: arguments.smtp_port,
+        webpush: arguments.webpush_port,
         control: arguments.control_port,
         latency: Duration::from_millis(arguments.latency_ms),
     };
@@ -53,6 +58,7 @@ async fn main() -> anyhow::Result<()> {
     let standins = Standins::start(&arguments.data, ports).await?;
     println!("apns     {}", standins.apns.base_url());
     println!("fcm      {}", standins.fcm.base_url());
+    println!("webpush  {}", standins.webpush.base_url());
     println!("smtp     {} (STARTTLS)", standins.smtp.address());
     println!("control  http://{}/counts", standins.control);
     println!("config   {}", standins.configuration.display());
