@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Action, Clock, Timestamp};
+use domain::{Action, Channel, Clock, Timestamp};
 use http::HeaderMap;
 use secrecy::SecretString;
 use service::{Faults, Lifecycle};
 
-use crate::gateway::{Outcome, Verdict};
+use crate::credentials::Renewable;
+use crate::gateway::{Gateway, Outcome, Verdict};
 use crate::{Config, Gateways};
 
 pub use tls::TlsError;
@@ -69,7 +70,7 @@ impl GatewayError {
 }
 
 impl Gateways {
-    /// Builds the adapter of each channel whose credentials are given.
+    /// Builds the adapter of each channel whose credentials are given. Their files are watched from then on.
     ///
     /// # Errors
     /// [`GatewayError`] when credentials are given that cannot be used.
@@ -80,18 +81,47 @@ impl Gateways {
     ) -> Result<Self, GatewayError> {
         let mut gateways = Self::default();
         if config.apns.is_enabled() {
-            gateways.apns = Some(Arc::new(apns::Apns::new(&config.apns, Arc::clone(clock))?));
+            let (config, clock) = (config.apns.clone(), Arc::clone(clock));
+            let files = [config.key_file.clone(), config.ca_file.clone()];
+            gateways.apns = Some(gateways.watch(Channel::Apns, files, move || {
+                Ok(Arc::new(apns::Apns::new(&config, Arc::clone(&clock))?))
+            })?);
         }
         if config.fcm.is_enabled() {
-            gateways.fcm = Some(Arc::new(fcm::Fcm::start(&config.fcm, Arc::clone(clock), lifecycle)?));
+            let (config, clock, lifecycle) = (config.fcm.clone(), Arc::clone(clock), lifecycle.clone());
+            let files = [config.service_account_file.clone(), config.ca_file.clone()];
+            gateways.fcm = Some(gateways.watch(Channel::Fcm, files, move || {
+                Ok(Arc::new(fcm::Fcm::start(&config, Arc::clone(&clock), &lifecycle)?))
+            })?);
         }
         if config.webpush.is_enabled() {
-            gateways.webpush = Some(Arc::new(webpush::Webpush::new(&config.webpush, Arc::clone(clock))?));
+            let (config, clock) = (config.webpush.clone(), Arc::clone(clock));
+            let files = [config.key_file.clone(), config.ca_file.clone()];
+            gateways.webpush = Some(gateways.watch(Channel::Webpush, files, move || {
+                Ok(Arc::new(webpush::Webpush::new(&config, Arc::clone(&clock))?))
+            })?);
         }
         if config.email.is_enabled() {
-            gateways.email = Some(Arc::new(email::Email::new(&config.email, Arc::clone(clock))?));
+            let (config, clock) = (config.email.clone(), Arc::clone(clock));
+            let files = [config.password_file.clone(), config.ca_file.clone()];
+            gateways.email = Some(gateways.watch(Channel::Email, files, move || {
+                Ok(Arc::new(email::Email::new(&config, Arc::clone(&clock))?))
+            })?);
         }
         Ok(gateways)
+    }
+
+    /// Builds an adapter, and again when one of `files` changes.
+    fn watch(
+        &mut self,
+        channel: Channel,
+        files: [Option<PathBuf>; 2],
+        build: impl Fn() -> Result<Arc<dyn Gateway>, GatewayError> + Send + Sync + 'static,
+    ) -> Result<Arc<dyn Gateway>, GatewayError> {
+        let files = files.into_iter().flatten().collect();
+        let renewable = Renewable::new(channel, files, build)?;
+        self.renewable.0.push(Arc::clone(&renewable));
+        Ok(renewable)
     }
 }
 

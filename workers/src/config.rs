@@ -24,6 +24,9 @@ pub struct Config {
     /// Milliseconds between two looks at queues, pauses and emergencies. 100 to 60,000.
     /// Too low: idle load. Too high: dashboards lag, and promotions stop late.
     pub sample_ms: u64,
+    /// Milliseconds between two looks at the files of the providers' credentials. 100 to 600,000. Too low: idle
+    /// load. Too high: a lane that stands still for a wrong key goes on late.
+    pub credentials_ms: u64,
     /// From the outbox to the change log.
     pub relay: Relay,
     /// From changes to deliveries.
@@ -150,6 +153,7 @@ impl Default for Config {
             lease_ms: 5_000,
             counts_ms: 1_000,
             sample_ms: 1_000,
+            credentials_ms: 2_000,
             relay: Relay::default(),
             planner: Planner::default(),
             deliver: Deliver::default(),
@@ -277,6 +281,7 @@ impl Config {
         faults.range("lease_ms", self.lease_ms, 500..=60_000);
         faults.range("counts_ms", self.counts_ms, 100..=60_000);
         faults.range("sample_ms", self.sample_ms, 100..=60_000);
+        faults.range("credentials_ms", self.credentials_ms, 100..=600_000);
         faults.section("relay", |faults| self.relay.check(faults));
         faults.section("planner", |faults| self.planner.check(faults));
         faults.section("deliver", |faults| self.deliver.check(faults));

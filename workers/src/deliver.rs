@@ -8,6 +8,7 @@ mod page;
 mod pauses;
 mod send;
 mod verdict;
+mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +24,8 @@ use crate::config::ChannelRules;
 use crate::failure::chain;
 use crate::planner::delivery_queue;
 
-pub(crate) use pauses::{Pauses, Permit};
+pub(crate) use pauses::{Pauses, Permit, probe_now};
+use window::Window;
 
 /// One worker of one channel's lane. Cloning is cheap.
 #[derive(Clone)]
@@ -33,6 +35,8 @@ pub(crate) struct Worker {
     lane: Lane,
     queue: QueueName,
     rules: Arc<ChannelRules>,
+    /// Shared by the workers of the lane.
+    window: Arc<Window>,
 }
 
 /// The workers of every channel that is configured, for every lane.
@@ -42,7 +46,9 @@ pub(crate) fn workers(app: &App) -> Vec<Worker> {
         let rules = Arc::new(app.config.deliver.rules(channel).clone());
         for lane in Lane::ALL {
             let queue = delivery_queue(channel, lane);
-            let worker = Worker { app: app.clone(), channel, lane, queue, rules: Arc::clone(&rules) };
+            let under_way_max = rules.concurrency * rules.workers as usize;
+            let window = Arc::new(Window::new(under_way_max, lane == Lane::Emergency));
+            let worker = Worker { app: app.clone(), channel, lane, queue, rules: Arc::clone(&rules), window };
             workers.extend((0..rules.workers).map(|_| worker.clone()));
         }
     }

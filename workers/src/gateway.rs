@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::{Action, DeliveryId, Lane, Language, NotificationId, NotificationKind, Timestamp};
 use serde_json::Value;
+use store::devices::Platform;
 
 /// One delivery, rendered for its recipient and ready to leave.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Outgoing {
     pub target: String,
     /// What `target` is: `apns`, `fcm_token`, `fcm_fid`, `email`.
     pub target_kind: String,
+    /// What the device runs on, for push targets.
+    pub platform: Option<Platform>,
     /// When `target` was last registered, for push targets.
     pub registered_at: Option<Timestamp>,
     /// The recipient's language.

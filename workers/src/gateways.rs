@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::Channel;
 
+use crate::credentials::Renewable;
 use crate::gateway::Gateway;
 
 /// One gateway for each configured channel. Cloning is cheap.
@@ -18,7 +19,13 @@ pub struct Gateways {
     pub webpush: Option<Arc<dyn Gateway>>,
     /// The mail relay.
     pub email: Option<Arc<dyn Gateway>>,
+    /// Those whose credentials are watched.
+    pub renewable: Renewables,
 }
+
+/// The adapters whose credentials are in files that are watched.
+#[derive(Debug, Clone, Default)]
+pub struct Renewables(pub(crate) Vec<Arc<Renewable>>);
 
 impl Gateways {
     /// The gateway of `channel`. Sockets have none: they are reached through the change log.

@@ -8,6 +8,7 @@ mod backoff;
 pub mod channels;
 mod config;
 mod counts;
+mod credentials;
 mod deliver;
 mod failure;
 pub mod gateway;
@@ -30,7 +31,7 @@ use store::Store;
 use streams::{ChangeLog, WorkQueue};
 
 pub use config::{ChannelRules, Config, Deliver, Planner, Receipts, Relay, Retry, Sweeper};
-pub use gateways::Gateways;
+pub use gateways::{Gateways, Renewables};
 
 use app::App;
 
@@ -74,6 +75,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<(), S
     spawn(&app, "workers.sweeper", sweeper::run(app.clone()));
     spawn(&app, "workers.counts", counts::run(app.clone()));
     spawn(&app, "workers.sampler", sampler::run(app.clone()));
+    spawn(&app, "workers.credentials", credentials::run(app.clone()));
     for worker in deliver::workers(&app) {
         spawn(&app, "workers.deliver", worker.run());
     }

@@ -39,6 +39,8 @@ pub const RETRY_SCHEDULED: &str = "notify_retry_scheduled";
 pub const OLDEST_SECONDS: &str = "notify_oldest_seconds";
 /// Messages under way to a provider, by channel.
 pub const INFLIGHT: &str = "notify_inflight";
+/// Messages that may be under way to a provider at once, by lane and channel; falls when it is too much for it.
+pub const WINDOW: &str = "notify_window";
 /// Deliveries that ended because every permitted attempt was spent, by the action of the last one.
 pub const DEAD: &str = "notify_dead_total";
 /// 1 while a lane of a channel stands still because of its configuration.
@@ -70,6 +72,7 @@ pub fn describe() {
     describe_gauge!(RETRY_SCHEDULED, "Work items that wait for their time");
     describe_gauge!(OLDEST_SECONDS, "Age of the oldest work item in seconds");
     describe_gauge!(INFLIGHT, "Messages under way to a provider");
+    describe_gauge!(WINDOW, "Messages that may be under way to a provider at once");
     describe_counter!(DEAD, "Deliveries whose permitted attempts are all spent");
     describe_gauge!(LANE_PAUSED, "1 while a lane stands still because of its configuration");
     describe_counter!(TARGETS_DROPPED, "Targets that are used no more");
@@ -208,6 +211,12 @@ pub(crate) fn lanes_paused(paused: &[(Channel, Lane)]) {
             gauge!(LANE_PAUSED, "channel" => channel.as_str(), "lane" => lane.as_str()).set(value);
         }
     }
+}
+
+/// How many messages of a lane may be under way now.
+pub(crate) fn window(channel: Channel, lane: Lane, limit: usize) {
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    gauge!(WINDOW, "channel" => channel.as_str(), "lane" => lane.as_str()).set(f64::from(limit));
 }
 
 pub(crate) fn promotions_held(held: bool) {

@@ -17,6 +17,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::gateway::{Gateway, Outcome, Outgoing, Verdict};
 
+use super::suspects::Suspects;
 use super::{GatewayError, tls};
 use answer::{Refusal, Remedy};
 pub use config::Config;
@@ -36,6 +37,8 @@ pub struct Apns {
     base_url: String,
     stream_wait: Duration,
     server_error_floor: Duration,
+    critical: bool,
+    suspects: Suspects,
     clock: Arc<dyn Clock>,
 }
 
@@ -89,6 +92,8 @@ impl Apns {
             base_url: config.base_url.trim_end_matches('/').to_owned(),
             stream_wait: Duration::from_millis(config.stream_wait_ms.into()),
             server_error_floor: Duration::from_millis(config.server_error_floor_ms.into()),
+            critical: config.critical,
+            suspects: Suspects::default(),
             clock,
         })
     }
@@ -139,8 +144,16 @@ impl Apns {
         // Apple wants a quarter of an hour after an error of its own; an evacuation cannot wait for that
         let floor =
             (answer.status >= 500 && message.lane != Lane::Emergency).then_some(self.server_error_floor);
+        let verdict = match judgement.verdict {
+            // a token of another app or of the other environment, or our own topic or host
+            Verdict::Refused(Action::Quarantine) => Verdict::Refused(self.suspects.judge(&message.target)),
+            verdict => verdict,
+        };
+        if verdict == Verdict::Accepted {
+            self.suspects.accepted();
+        }
         Round::Done(Outcome {
-            verdict: judgement.verdict,
+            verdict,
             provider_id: answer.id,
             status_code: Some(answer.status),
             reason: judgement.reason.to_owned(),
@@ -171,7 +184,7 @@ impl Apns {
 #[async_trait]
 impl Gateway for Apns {
     async fn send(&self, message: &Outgoing) -> Outcome {
-        let push = match Push::new(message, &self.base_url, &self.topic) {
+        let push = match Push::new(message, self) {
             Ok(push) => push,
             Err(outcome) => return outcome,
         };
@@ -193,20 +206,20 @@ struct Push {
 }
 
 impl Push {
-    fn new(message: &Outgoing, base_url: &str, topic: &HeaderValue) -> Result<Self, Outcome> {
+    fn new(message: &Outgoing, apns: &Apns) -> Result<Self, Outcome> {
         // a token becomes part of the path, so what is no hex never gets there
         if message.target.is_empty() || !message.target.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Outcome::refused(Action::Quarantine, "token_malformed"));
         }
-        let Some(fitted) = request::payload(message) else {
+        let Some(fitted) = request::payload(message, apns.critical) else {
             return Err(Outcome::refused(Action::FixMessage, "payload_too_large"));
         };
         if fitted.shortened {
             tracing::debug!(delivery.id = %message.delivery_id, "shortened the body of a push to what APNs takes");
         }
         Ok(Self {
-            url: format!("{base_url}/3/device/{}", message.target),
-            headers: request::headers(message, topic),
+            url: format!("{}/3/device/{}", apns.base_url, message.target),
+            headers: request::headers(message, &apns.topic),
             payload: fitted.payload.into(),
         })
     }

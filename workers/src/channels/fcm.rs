@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::gateway::{Gateway, Outcome, Outgoing, Verdict};
 
+use super::suspects::Suspects;
 use super::{GatewayError, tls};
 pub use config::Config;
 use oauth::{AccessToken, Fault, Fetcher, ServiceAccount, Tokens};
@@ -35,6 +36,7 @@ pub struct Fcm {
     url: String,
     stream_wait: Duration,
     retry_floor: Duration,
+    suspects: Suspects,
     clock: Arc<dyn Clock>,
 }
 
@@ -86,6 +88,7 @@ impl Fcm {
             url,
             stream_wait: Duration::from_millis(config.stream_wait_ms.into()),
             retry_floor: Duration::from_millis(config.retry_floor_ms.into()),
+            suspects: Suspects::default(),
             clock,
         })
     }
@@ -112,8 +115,13 @@ impl Fcm {
         Ok(Answer { status, retry_after, body: serde_json::from_slice(&body).unwrap_or_default() })
     }
 
-    fn outcome(&self, answer: Answer) -> Outcome {
-        let judgement = answer::judge(answer.status, &answer.body);
+    fn outcome(&self, answer: Answer, target: &str) -> Outcome {
+        let mut judgement = answer::judge(answer.status, &answer.body);
+        if judgement.doubtful {
+            judgement.verdict = Verdict::Refused(self.suspects.judge(target));
+        } else if judgement.verdict == Verdict::Accepted {
+            self.suspects.accepted();
+        }
         let floor = match judgement.verdict {
             Verdict::Refused(Action::Retry | Action::Unknown) if answer.status == 429 => {
                 Some(answer.retry_after.unwrap_or(QUOTA_WAIT))
@@ -158,7 +166,7 @@ impl Gateway for Fcm {
                 }
             };
             if replaced || !answer::judge(answer.status, &answer.body).wants_token {
-                return self.outcome(answer);
+                return self.outcome(answer, &message.target);
             }
             replaced = true;
             token = match tokio::time::timeout(self.stream_wait, self.tokens.replace(&token)).await {

@@ -31,11 +31,16 @@ pub(super) enum PageError {
     Streams(#[from] StreamsError),
 }
 
+/// Attempts that are begun together, in windows.
+const WINDOWS_MAX: usize = 4;
+
 /// A page under work.
 pub(super) struct Page<'a> {
     worker: &'a Worker,
     /// Whether it is a single delivery's task to see whether the configuration was mended.
     probing: bool,
+    /// Whether it was.
+    probed: bool,
     /// Nothing is begun after this.
     begin_until: Instant,
     /// The page is another worker's after this.
@@ -61,6 +66,7 @@ impl<'a> Page<'a> {
         Self {
             worker,
             probing,
+            probed: probing,
             begin_until: Instant::now() + lease / 2,
             lease_until: Instant::now() + lease,
             rules: Rules {
@@ -89,13 +95,20 @@ impl<'a> Page<'a> {
                 self.later.extend(left.iter().map(|id| (*id, at)));
                 break;
             }
-            let size = if self.probing { 1 } else { self.worker.rules.batch };
+            // what is begun has to leave soon, also through a window that has become small
+            let soon = self.worker.window.limit().saturating_mul(WINDOWS_MAX);
+            let size = if self.probing { 1 } else { self.worker.rules.batch.min(soon) };
+            metrics::window(self.worker.channel, self.worker.lane, self.worker.window.limit());
             let (batch, rest) = left.split_at(size.min(left.len()));
             left = rest;
             self.batch(batch).await?;
         }
         if Instant::now() >= self.lease_until {
             return Ok(()); // whoever has the page now finds in the database what became of it here
+        }
+        if self.probed && !self.later.is_empty() {
+            // another one tries next: what was refused may have been about this one alone
+            self.later.rotate_left(1);
         }
         match self.later.iter().map(|(_, at)| *at).min() {
             None => app.queue.acknowledge(queue, &[item.id]).await?,
@@ -111,9 +124,8 @@ impl<'a> Page<'a> {
     /// Why nothing more may be begun now: until when.
     fn stop(&self) -> Option<Timestamp> {
         let Worker { app, channel, lane, .. } = self.worker;
-        let paused = if self.probing { None } else { app.pauses.until(*channel, *lane) };
-        if paused.is_some() {
-            return paused;
+        if !self.probing && app.pauses.until(*channel, *lane).is_some() {
+            return Some(app.now()); // nobody claims it before the lane may try
         }
         if self.worker.held() {
             return Some(app.now() + Duration::from_millis(app.config.deliver.claim_wait_ms));
@@ -171,8 +183,13 @@ impl<'a> Page<'a> {
                     if stopped.load(Ordering::Relaxed) {
                         return Done { sending, outcome: None };
                     }
+                    let turn = worker.window.enter().await;
+                    if stopped.load(Ordering::Relaxed) {
+                        return Done { sending, outcome: None };
+                    }
                     let _counted = metrics::Inflight::new(worker.channel);
                     let outcome = worker.send_one(&sending, &about).await;
+                    turn.ended(&outcome);
                     if outcome.verdict == Verdict::Refused(Action::FixConfig) {
                         stopped.store(true, Ordering::Relaxed);
                     }
@@ -240,8 +257,8 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    /// Stops the lane when an outcome blames our configuration; lets it go on when a probe found it mended. Until when
-    /// what was not sent has to wait.
+    /// Stops the lane when an outcome blames our configuration; lets it go on when a probe found it mended. When what
+    /// was not sent is due again.
     async fn react(&mut self, done: &[Done]) -> Result<Timestamp, StoreError> {
         let Worker { app, channel, lane, .. } = self.worker;
         let blamed = done.iter().find_map(|one| {
@@ -249,13 +266,14 @@ impl<'a> Page<'a> {
         });
         if let Some(outcome) = blamed {
             self.probing = false;
-            return pauses::pause(app, *channel, *lane, &outcome.reason).await;
+            pauses::pause(app, *channel, *lane, &outcome.reason).await?;
+            return Ok(app.now()); // due, and claimed as soon as the lane may try
         }
         if self.probing && done.iter().any(|one| one.outcome.is_some()) {
             self.probing = false;
             pauses::resume(app, *channel, *lane).await?;
         }
-        Ok(app.pauses.until(*channel, *lane).unwrap_or_else(|| app.now()))
+        Ok(app.now())
     }
 
     fn settlement(&self, done: &Done, now: Timestamp, paused_until: Timestamp) -> Settlement {

@@ -88,13 +88,8 @@ impl Pauses {
     }
 }
 
-/// Stops a lane of a channel, or prolongs its stop; until when.
-pub(crate) async fn pause(
-    app: &App,
-    channel: Channel,
-    lane: Lane,
-    reason: &str,
-) -> Result<Timestamp, StoreError> {
+/// Stops a lane of a channel, or prolongs its stop.
+pub(crate) async fn pause(app: &App, channel: Channel, lane: Lane, reason: &str) -> Result<(), StoreError> {
     let rules = &app.config.deliver;
     let now = app.now();
     let first = Duration::from_millis(rules.probe_ms);
@@ -108,7 +103,20 @@ pub(crate) async fn pause(
         error!(%channel, %lane, reason, "the lane {lane} of {channel} stands still: its configuration is wrong");
     }
     app.pauses.replace(lane_pauses::list(&app.store).await?);
-    Ok(retry_at)
+    Ok(())
+}
+
+/// Lets one delivery of a lane that stands still try now whether it was mended.
+pub(crate) async fn probe_now(app: &App, channel: Channel, lane: Lane) -> Result<(), StoreError> {
+    let pauses = lane_pauses::list(&app.store).await?;
+    let Some(pause) = pauses.into_iter().find(|one| (one.channel, one.lane) == (channel, lane)) else {
+        return Ok(());
+    };
+    let mut tx = app.store.begin().await?;
+    lane_pauses::set(&mut tx, &LanePause { retry_at: app.now(), ..pause }).await?;
+    tx.commit().await?;
+    app.pauses.replace(lane_pauses::list(&app.store).await?);
+    Ok(())
 }
 
 /// Lets a lane go on.

@@ -61,6 +61,7 @@ pub(super) fn outgoing(app: &App, sending: &Sending, notification: &Notification
         } else {
             sending.target_kind.clone()
         },
+        platform: sending.platform,
         registered_at: sending.registered_at,
         language,
         title: notification.title.pick(language).to_owned(),

@@ -57,6 +57,10 @@ async fn every_answer_becomes_its_action() {
     let stage = Stage::with(|_, config| config.request_timeout_ms = 2_000).await;
     let before = now() - Duration::from_hours(1);
     let long_ago = now() - Duration::from_hours(48);
+    // what may be about one target or about our own app counts as the target's when others get through
+    for _ in 0..5 {
+        assert_eq!(word(&stage.push("aabb").await), "accepted");
+    }
     let rows = [
         (Script::Ok, "accepted", "accepted"),
         (Script::Refuse(400, "BadCollapseId"), "fix_message", "BadCollapseId"),
@@ -144,6 +148,29 @@ async fn headers_and_payload_are_as_apple_wants_them() {
         })
         .collect();
     insta::assert_json_snapshot!(shown);
+}
+
+#[tokio::test]
+async fn critical_alerts_are_for_emergencies_of_those_who_may() {
+    let stage = Stage::with(|_, config| config.critical = true).await;
+    for (number, lane) in (1..).zip(Lane::ALL) {
+        assert_eq!(word(&stage.apns.send(&message(number, lane, "apns", "aabb")).await), "accepted");
+    }
+    let sent: Vec<_> =
+        stage.stand_in.received(0).into_iter().map(|push| push.payload["aps"].clone()).collect();
+    assert_eq!(sent[0]["interruption-level"], "critical");
+    assert_eq!(sent[0]["sound"]["critical"], 1);
+    assert!(sent[1..].iter().all(|aps| aps["interruption-level"] != "critical"), "{sent:?}");
+}
+
+/// Goal: tokens of the other environment, or of another app, empty no registry.
+#[tokio::test]
+async fn a_wrong_environment_sets_nobody_aside() {
+    let stage = Stage::new().await;
+    for number in 0..20 {
+        let token = format!("dead0400{number:08x}");
+        assert_eq!(word(&stage.push(&token).await), "fix_config", "nobody has got through");
+    }
 }
 
 #[tokio::test]

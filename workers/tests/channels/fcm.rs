@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::{Clock, Lane, ManualClock};
 use secrecy::SecretString;
 use service::Lifecycle;
+use store::devices::Platform;
 use testkit::ca::Ca;
 use testkit::fcm::{Fcm as StandIn, FcmOptions, Script};
 use workers::channels::fcm::{Config, Fcm};
@@ -63,11 +64,7 @@ async fn every_answer_becomes_its_action() {
         (refuse(400, "INVALID_ARGUMENT", None), "fix_message", "invalid_request"),
         (refuse(400, "INVALID_ARGUMENT", Some("INVALID_ARGUMENT")), "quarantine", "INVALID_ARGUMENT"),
         (refuse(401, "UNAUTHENTICATED", None), "fix_config", "unauthenticated"),
-        (
-            refuse(401, "UNAUTHENTICATED", Some("THIRD_PARTY_AUTH_ERROR")),
-            "quarantine",
-            "THIRD_PARTY_AUTH_ERROR",
-        ),
+        (refuse(401, "UNAUTHENTICATED", Some("THIRD_PARTY_AUTH_ERROR")), "retry", "THIRD_PARTY_AUTH_ERROR"),
         (refuse(403, "PERMISSION_DENIED", Some("SENDER_ID_MISMATCH")), "quarantine", "SENDER_ID_MISMATCH"),
         (refuse(403, "PERMISSION_DENIED", None), "fix_config", "permission_denied"),
         (refuse(404, "NOT_FOUND", Some("UNREGISTERED")), "drop_target", "UNREGISTERED"),
@@ -107,6 +104,34 @@ async fn the_message_is_as_google_wants_it() {
     let mut shown = serde_json::Value::from(shown);
     shown.sort_all_objects();
     insta::assert_json_snapshot!(shown);
+}
+
+/// Goal: an iPhone that registered through Firebase shows an emergency, which is a data message on Android.
+#[tokio::test]
+async fn an_iphone_behind_firebase_is_not_silent() {
+    let stage = Stage::new().await;
+    for lane in [Lane::Emergency, Lane::Standard, Lane::Promotional] {
+        let mut phone = message(1, lane, "fcm_token", "device-1");
+        phone.platform = Some(Platform::Ios);
+        assert_eq!(word(&stage.fcm.send(&phone).await), "accepted");
+    }
+    let sent: Vec<_> =
+        stage.stand_in.received(0).into_iter().map(|one| one.message["apns"].clone()).collect();
+    let expected = message(1, Lane::Emergency, "fcm_token", "");
+    assert_eq!(sent[0]["payload"]["aps"]["alert"]["title"], expected.title);
+    assert_eq!(sent[0]["payload"]["aps"]["interruption-level"], "time-sensitive");
+    assert_eq!(sent[0]["headers"]["apns-collapse-id"], expected.notification_id.to_string());
+    assert!(sent[1]["payload"]["aps"].get("alert").is_none(), "the notification says it already");
+    assert_eq!(sent[2]["headers"]["apns-expiration"], "0");
+}
+
+#[tokio::test]
+async fn another_project_sets_nobody_aside() {
+    let stage = Stage::new().await;
+    for number in 0..20 {
+        let target = format!("sender_mismatch-{number}");
+        assert_eq!(word(&stage.push(&target).await), "fix_config", "nobody has got through");
+    }
 }
 
 #[tokio::test]

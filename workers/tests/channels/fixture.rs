@@ -31,6 +31,7 @@ pub(crate) fn message(number: u8, lane: Lane, target_kind: &str, target: &str) -
         lane,
         target: target.to_owned(),
         target_kind: target_kind.to_owned(),
+        platform: None,
         registered_at: Some(now() - Duration::from_hours(24)),
         language: Language::Ar,
         title: "تغيّر موعد الحفل".to_owned(),

@@ -136,7 +136,7 @@ impl Rig {
                 apns: Some(self.apns.clone()),
                 fcm: Some(self.fcm.clone()),
                 email: Some(self.email.clone()),
-                webpush: None,
+                ..Gateways::default()
             },
         };
         workers::start(self.config.clone(), deps, &self.life).await.unwrap();

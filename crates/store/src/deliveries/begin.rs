@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, QueryResult};
 use super::row::{Row, lock, write};
 use super::{Move, settle};
 use crate::binds::Binds;
+use crate::devices::Platform;
 use crate::evidence::{NewEvidence, insert};
 use crate::sql::{at, get, get_at_null, statement};
 use crate::{StoreError, Tx};
@@ -57,6 +58,8 @@ pub struct Sending {
     pub target: String,
     /// `apns`, `fcm_token`, `fcm_fid`, `webpush`; empty when there is no device.
     pub target_kind: String,
+    /// What the device runs on.
+    pub platform: Option<Platform>,
     /// When the token was registered.
     pub registered_at: Option<Timestamp>,
     /// In which language.
@@ -77,6 +80,7 @@ struct Facts {
     language: Language,
     /// Kind, newest token, registration; `None` without a device.
     device: Option<(String, String, Option<Timestamp>)>,
+    platform: Option<Platform>,
     device_gone: bool,
     attempt_open: bool,
 }
@@ -147,6 +151,7 @@ fn decide(row: &mut Row, facts: Facts, begin: &Begin<'_>) -> Option<Sending> {
         device_id: facts.device_id,
         target,
         target_kind,
+        platform: facts.platform,
         registered_at,
         language: facts.language,
         expires_at: row.expires_at,
@@ -163,7 +168,7 @@ async fn facts(tx: &mut Tx, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Fa
     let places = values.all(ids.iter().map(|id| id.0));
     let sql = format!(
         "SELECT d.id, d.user_id, d.device_id, d.target, d.language, v.state AS device_state, v.token, \
-         v.token_kind, v.registered_at, a.started_at, a.finished_at \
+         v.token_kind, v.platform, v.registered_at, a.started_at, a.finished_at \
          FROM deliveries d LEFT JOIN devices v ON v.id = d.device_id \
          LEFT JOIN attempts a ON a.delivery_id = d.id AND a.number = d.attempts \
          WHERE d.id IN ({places})"
@@ -184,6 +189,7 @@ fn read_facts(row: &QueryResult) -> Result<Facts, StoreError> {
         device_id,
         target: get(row, "target")?,
         language: Language::of_tag(&language).unwrap_or_default(),
+        platform: get::<Option<String>>(row, "platform")?.and_then(|word| word.parse().ok()),
         device: kind.zip(token).map(|(kind, token)| (kind, token, registered_at)),
         device_gone: device_id.is_some() && state.as_deref() != Some("active"),
         attempt_open: get_at_null(row, "started_at")?.is_some() && get_at_null(row, "finished_at")?.is_none(),

@@ -57,6 +57,9 @@ pub struct Config {
     /// Shortest wait after an error of Apple's own (5xx) outside the emergency lane, in milliseconds. 0 to
     /// 3,600,000. Too low: against Apple's advice of 15 minutes. Too high: standard news come late.
     pub server_error_floor_ms: u32,
+    /// Whether emergencies are critical alerts, which sound on a muted phone. Only with the entitlement that Apple gave
+    /// to the app on application; without it leave this off.
+    pub critical: bool,
 }
 
 impl Default for Config {
@@ -79,6 +82,7 @@ impl Default for Config {
             token_renew_after_s: 2_400,
             token_renew_jitter_s: 300,
             server_error_floor_ms: 900_000,
+            critical: false,
         }
     }
 }

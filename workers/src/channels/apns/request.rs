@@ -29,11 +29,23 @@ struct Payload<'a> {
 struct Aps<'a> {
     alert: Alert<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sound: Option<&'static str>,
+    sound: Option<Sound>,
     mutable_content: u8,
     thread_id: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     interruption_level: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sound {
+    Named(&'static str),
+    /// Sounds although the phone is muted.
+    Critical {
+        critical: u8,
+        name: &'static str,
+        volume: f32,
+    },
 }
 
 #[derive(Serialize)]
@@ -42,17 +54,24 @@ struct Alert<'a> {
     body: &'a str,
 }
 
-/// The payload, shortened if it must be; `None` when it is too large even without its body.
-pub(super) fn payload(message: &Outgoing) -> Option<Fitted> {
+/// The payload, shortened if it must be; `None` when it is too large even without its body. `critical`: an emergency
+/// sounds through mute and focus, which takes an entitlement of Apple's.
+pub(super) fn payload(message: &Outgoing, critical: bool) -> Option<Fitted> {
+    let is_critical = critical && message.lane == Lane::Emergency;
     fit(&message.body, PAYLOAD_BYTES_MAX, |body, body_shortened| {
         let payload = Payload {
             aps: Aps {
                 alert: Alert { title: &message.title, body },
-                sound: (message.lane != Lane::Promotional).then_some("default"),
+                sound: match message.lane {
+                    Lane::Promotional => None,
+                    _ if is_critical => Some(Sound::Critical { critical: 1, name: "default", volume: 1.0 }),
+                    _ => Some(Sound::Named("default")),
+                },
                 // the app's extension runs and confirms the delivery
                 mutable_content: 1,
                 thread_id: thread(message.kind),
                 interruption_level: match message.lane {
+                    Lane::Emergency if is_critical => Some("critical"),
                     Lane::Emergency => Some("time-sensitive"),
                     Lane::Promotional => Some("passive"),
                     Lane::Transactional | Lane::Standard => None,

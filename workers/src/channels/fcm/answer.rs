@@ -36,15 +36,17 @@ pub(super) struct Judgement {
     pub(super) reason: &'static str,
     /// Whether another access token may help.
     pub(super) wants_token: bool,
+    /// Whether it may be about our own project rather than about the target.
+    pub(super) doubtful: bool,
 }
 
 /// Error codes that FCM knows, with the action that each stands for.
 ///
-/// `THIRD_PARTY_AUTH_ERROR` is about the Apple or web credentials in the Firebase console. It must not stop Android,
-/// so it sets aside the one target rather than the lane.
+/// `THIRD_PARTY_AUTH_ERROR` is about the Apple or web credentials in the Firebase console. It must not stop Android
+/// and is not the target's fault either, so it is tried again until somebody mends them.
 const CODES: [(&str, Action); 8] = [
     ("INVALID_ARGUMENT", Action::Quarantine),
-    ("THIRD_PARTY_AUTH_ERROR", Action::Quarantine),
+    ("THIRD_PARTY_AUTH_ERROR", Action::Retry),
     ("SENDER_ID_MISMATCH", Action::Quarantine),
     ("UNREGISTERED", Action::DropTarget),
     ("QUOTA_EXCEEDED", Action::Retry),
@@ -57,7 +59,8 @@ const CODES: [(&str, Action); 8] = [
 /// Judges a status with its body.
 pub(super) fn judge(status: u16, body: &Body) -> Judgement {
     if status == 200 && body.name.is_some() {
-        return Judgement { verdict: Verdict::Accepted, reason: "accepted", wants_token: false };
+        let verdict = Verdict::Accepted;
+        return Judgement { verdict, reason: "accepted", wants_token: false, doubtful: false };
     }
     let code = body.error.iter().flat_map(|error| &error.details).find_map(|detail| {
         let code = detail.error_code.as_deref()?;
@@ -68,7 +71,12 @@ pub(super) fn judge(status: u16, body: &Body) -> Judgement {
         Some(&known) => known,
         None => by_status(status),
     };
-    Judgement { verdict: Verdict::Refused(action), reason, wants_token: status == 401 && known.is_none() }
+    Judgement {
+        verdict: Verdict::Refused(action),
+        reason,
+        wants_token: status == 401 && known.is_none(),
+        doubtful: reason == "SENDER_ID_MISMATCH",
+    }
 }
 
 /// What an answer without an error code of FCM means.

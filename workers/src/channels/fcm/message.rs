@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use domain::{Lane, Timestamp};
 use serde::Serialize;
+use store::devices::Platform;
 
 use crate::channels::fit::{Fitted, fit};
 use crate::gateway::Outgoing;
@@ -33,6 +34,33 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     notification: Option<Notification<'a>>,
     android: Android,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    apns: Option<Apns<'a>>,
+}
+
+/// What Apple is told when the phone is an iPhone that registered through Firebase: without it a data message is silent
+/// there.
+#[derive(Serialize)]
+struct Apns<'a> {
+    headers: BTreeMap<&'static str, String>,
+    payload: ApnsPayload<'a>,
+}
+
+#[derive(Serialize)]
+struct ApnsPayload<'a> {
+    aps: Aps<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Aps<'a> {
+    /// Only where there is no `notification`, which would say the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<Notification<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sound: Option<&'static str>,
+    mutable_content: u8,
+    interruption_level: &'static str,
 }
 
 #[derive(Serialize)]
@@ -67,11 +95,12 @@ fn render(message: &Outgoing, body: &str, shortened: bool, now: Timestamp) -> Ve
     let emergency = message.lane == Lane::Emergency;
     let target = Some(message.target.as_str());
     let is_fid = message.target_kind == "fcm_fid";
+    let on_iphone = message.platform == Some(Platform::Ios);
     let request = Request {
         message: Message {
             token: target.filter(|_| !is_fid),
             fid: target.filter(|_| is_fid),
-            data: data(message, body, shortened),
+            data: data(message, if on_iphone { "" } else { body }, shortened),
             notification: (!emergency).then_some(Notification { title: &message.title, body }),
             android: Android {
                 priority: match message.lane {
@@ -84,9 +113,32 @@ fn render(message: &Outgoing, body: &str, shortened: bool, now: Timestamp) -> Ve
                     channel_id: message.lane.as_str(),
                 }),
             },
+            apns: on_iphone.then(|| apns(message, body)),
         },
     };
     serde_json::to_vec(&request).expect("strings always serialise")
+}
+
+fn apns<'a>(message: &'a Outgoing, body: &'a str) -> Apns<'a> {
+    let is_promotional = message.lane == Lane::Promotional;
+    let expiration = if is_promotional { 0 } else { message.expires_at.as_second().max(0) };
+    let headers = BTreeMap::from([
+        ("apns-priority", if is_promotional { "5" } else { "10" }.to_owned()),
+        ("apns-expiration", expiration.to_string()),
+        ("apns-collapse-id", message.notification_id.to_string()),
+    ]);
+    let alert = Notification { title: &message.title, body };
+    let aps = Aps {
+        alert: (message.lane == Lane::Emergency).then_some(alert),
+        sound: (!is_promotional).then_some("default"),
+        mutable_content: 1,
+        interruption_level: match message.lane {
+            Lane::Emergency => "time-sensitive",
+            Lane::Promotional => "passive",
+            Lane::Transactional | Lane::Standard => "active",
+        },
+    };
+    Apns { headers, payload: ApnsPayload { aps } }
 }
 
 /// The part that the app reads; FCM carries strings only.
@@ -103,7 +155,9 @@ fn data(message: &Outgoing, body: &str, shortened: bool) -> BTreeMap<&'static st
     ]);
     if message.lane == Lane::Emergency {
         data.insert("title", message.title.clone());
-        data.insert("body", body.to_owned());
+        if !body.is_empty() {
+            data.insert("body", body.to_owned());
+        }
         data.insert("language", message.language.as_str().to_owned());
     }
     if shortened {
