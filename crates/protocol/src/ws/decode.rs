@@ -100,6 +100,12 @@ impl<'a> Input<'a> {
 pub struct Decoder {
     side: Side,
     message_bytes_max: u32,
+    partial: Option<Box<Partial>>,
+}
+
+/// What has come of a frame or message that is not complete.
+#[derive(Debug, Default)]
+struct Partial {
     header: [u8; HEADER_BYTES_MAX],
     header_bytes: u8,
     frame: Option<Frame>,
@@ -109,6 +115,7 @@ pub struct Decoder {
     fragmented: Option<Opcode>,
     /// Payload of an incomplete control frame, unmasked.
     control: Vec<u8>,
+    /// Whether `message` is complete and was handed out.
     handed_out: bool,
 }
 
@@ -122,25 +129,26 @@ struct Frame {
     taken: usize,
 }
 
+/// What headers have to keep to.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    side: Side,
+    message_bytes_max: u32,
+    /// Whether a message waits for continuation frames.
+    fragmented: bool,
+    /// Bytes of it that are here.
+    held: usize,
+}
+
 impl Decoder {
     /// For a connection that has just been opened.
     pub fn new(side: Side, message_bytes_max: u32) -> Self {
-        Self {
-            side,
-            message_bytes_max,
-            header: [0; HEADER_BYTES_MAX],
-            header_bytes: 0,
-            frame: None,
-            message: Vec::new(),
-            fragmented: None,
-            control: Vec::new(),
-            handed_out: false,
-        }
+        Self { side, message_bytes_max, partial: None }
     }
 
     /// Bytes of memory that incomplete messages hold.
     pub fn held_bytes(&self) -> usize {
-        self.message.capacity() + self.control.capacity()
+        self.partial.as_ref().map_or(0, |partial| partial.message.capacity() + partial.control.capacity())
     }
 
     /// The next event of `input`; `None` when more bytes are needed. Call it until then.
@@ -148,13 +156,42 @@ impl Decoder {
     /// # Errors
     /// [`Violation`]: the connection cannot go on; close it with [`Violation::close_code`].
     pub fn next<'s>(&'s mut self, input: &'s mut Input<'_>) -> Result<Option<Event<'s>>, Violation> {
+        if self.partial.as_mut().is_some_and(|partial| partial.forget()) {
+            self.partial = None;
+        }
+        let (side, message_bytes_max) = (self.side, self.message_bytes_max);
+        if self.partial.is_none() {
+            if let Some((header_bytes, frame)) = whole(input.rest(), side, message_bytes_max)? {
+                input.take(header_bytes);
+                return event(frame.opcode, unmasked(input, frame)).map(Some);
+            }
+            if input.len() == 0 {
+                return Ok(None);
+            }
+        }
+        self.partial.get_or_insert_default().next(input, side, message_bytes_max)
+    }
+}
+
+impl Partial {
+    /// Forgets the message that was handed out; whether nothing is left.
+    fn forget(&mut self) -> bool {
         if std::mem::take(&mut self.handed_out) {
             self.message = Vec::new();
         }
+        self.header_bytes == 0 && self.frame.is_none() && self.fragmented.is_none()
+    }
+
+    fn next<'s>(
+        &'s mut self,
+        input: &'s mut Input<'_>,
+        side: Side,
+        message_bytes_max: u32,
+    ) -> Result<Option<Event<'s>>, Violation> {
         loop {
             let frame = match self.frame {
                 Some(frame) => frame,
-                None => match self.read_header(input)? {
+                None => match self.read_header(input, side, message_bytes_max)? {
                     Some(frame) => frame,
                     None => return Ok(None),
                 },
@@ -162,9 +199,7 @@ impl Decoder {
             let whole_here = frame.taken == 0 && input.len() >= frame.length;
             if whole_here && (frame.opcode.is_control() || (frame.fin && self.fragmented.is_none())) {
                 self.frame = None;
-                let payload = input.take(frame.length);
-                unmask(payload, frame.mask, 0);
-                return event(frame.opcode, payload).map(Some);
+                return event(frame.opcode, unmasked(input, frame)).map(Some);
             }
             if !self.gather(frame, input) {
                 return Ok(None);
@@ -200,7 +235,14 @@ impl Decoder {
     }
 
     /// Reads a header, byte-wise at worst; `None` when it is incomplete.
-    fn read_header(&mut self, input: &mut Input<'_>) -> Result<Option<Frame>, Violation> {
+    fn read_header(
+        &mut self,
+        input: &mut Input<'_>,
+        side: Side,
+        message_bytes_max: u32,
+    ) -> Result<Option<Frame>, Violation> {
+        let (fragmented, held) = (self.fragmented.is_some(), self.message.len());
+        let rules = Rules { side, message_bytes_max, fragmented, held };
         loop {
             let have = usize::from(self.header_bytes);
             let want = header_length(&self.header[..have]);
@@ -214,18 +256,38 @@ impl Decoder {
             self.header[have..have + count].copy_from_slice(input.take(count));
             self.header_bytes += u8::try_from(count).expect("a header has at most 14 bytes");
             if have < 2 && self.header_bytes >= 2 {
-                self.check_start()?;
+                rules.check_start([self.header[0], self.header[1]])?;
             }
         }
         self.header_bytes = 0;
-        let frame = self.parse_header()?;
+        let frame = rules.parse_header(&self.header)?;
         self.frame = Some(frame);
         Ok(Some(frame))
     }
+}
 
+/// The frame at the beginning of `bytes` and the length of its header, if it lies there whole and is a whole message.
+fn whole(bytes: &[u8], side: Side, message_bytes_max: u32) -> Result<Option<(usize, Frame)>, Violation> {
+    let [first, second, ..] = bytes else { return Ok(None) };
+    let header_bytes = header_length(bytes);
+    let Some(rest) = bytes.get(header_bytes..) else { return Ok(None) };
+    let rules = Rules { side, message_bytes_max, fragmented: false, held: 0 };
+    rules.check_start([*first, *second])?;
+    let frame = rules.parse_header(bytes)?;
+    let is_whole = (frame.fin || frame.opcode.is_control()) && rest.len() >= frame.length;
+    Ok(is_whole.then_some((header_bytes, frame)))
+}
+
+/// Takes the payload of a frame that lies whole in `input`.
+fn unmasked<'i>(input: &'i mut Input<'_>, frame: Frame) -> &'i [u8] {
+    let payload = input.take(frame.length);
+    unmask(payload, frame.mask, 0);
+    payload
+}
+
+impl Rules {
     /// Checks the first two bytes of a header as soon as they are there.
-    fn check_start(&self) -> Result<(), Violation> {
-        let [first, second, ..] = self.header;
+    fn check_start(self, [first, second]: [u8; 2]) -> Result<(), Violation> {
         if first & 0x70 != 0 {
             return Err(Violation::Protocol("reserved bits are set"));
         }
@@ -238,18 +300,16 @@ impl Decoder {
             return Err(Violation::Protocol("a control frame is fragmented or too long"));
         }
         match opcode {
-            Opcode::Continuation if self.fragmented.is_none() => {
-                Err(Violation::Protocol("a continuation of nothing"))
-            }
-            Opcode::Text | Opcode::Binary if self.fragmented.is_some() => {
+            Opcode::Continuation if !self.fragmented => Err(Violation::Protocol("a continuation of nothing")),
+            Opcode::Text | Opcode::Binary if self.fragmented => {
                 Err(Violation::Protocol("a new message within a fragmented one"))
             }
             _ => Ok(()),
         }
     }
 
-    fn parse_header(&self) -> Result<Frame, Violation> {
-        let header = &self.header;
+    /// Reads a header that is there whole.
+    fn parse_header(self, header: &[u8]) -> Result<Frame, Violation> {
         let opcode = Opcode::of(header[0] & 0x0f).ok_or(Violation::Protocol("unknown opcode"))?;
         let (length, mask_at) = match header[1] & 0x7f {
             126 => (u64::from(u16::from_be_bytes([header[2], header[3]])), 4),
@@ -264,7 +324,7 @@ impl Decoder {
         if length < shortest || length >> 63 != 0 {
             return Err(Violation::Protocol("a length is not written in its shortest form"));
         }
-        if !opcode.is_control() && self.message.len() as u64 + length > u64::from(self.message_bytes_max) {
+        if !opcode.is_control() && self.held as u64 + length > u64::from(self.message_bytes_max) {
             return Err(Violation::TooBig);
         }
         let mask = match self.side {
