@@ -53,6 +53,13 @@ pub(crate) struct Grant {
     pub(crate) topic: Topic,
     /// Whether the topic may be of no class: our own tokens name what they like.
     pub(crate) unclassed: bool,
+    /// What few topics have; only needed to begin with.
+    pub(crate) extra: Option<Box<GrantExtra>>,
+}
+
+/// What a token says of a topic that it grants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct GrantExtra {
     /// What others may know of the subscriber in this topic: one JSON document on one line.
     pub(crate) info: Option<Bytes>,
     /// For the subscriber: one JSON document on one line.
@@ -68,9 +75,9 @@ pub(crate) struct Pass {
     pub(crate) user: Arc<str>,
     /// The only connection that it is for.
     pub(crate) client: Option<String>,
-    /// As in [`Grant`].
+    /// As in [`GrantExtra`].
     pub(crate) info: Option<Bytes>,
-    /// As in [`Grant`].
+    /// As in [`GrantExtra`].
     pub(crate) data: Option<Bytes>,
     pub(crate) overrides: Overrides,
     /// When the subscription ends unless it is refreshed.
@@ -102,7 +109,18 @@ pub(crate) enum TokenRefused {
 impl Grant {
     /// Of a topic, with nothing special about it.
     pub(crate) fn of(topic: Topic, unclassed: bool) -> Self {
-        Self { topic, unclassed, info: None, data: None, overrides: Overrides::default() }
+        Self { topic, unclassed, extra: None }
+    }
+}
+
+impl Identity {
+    /// What is needed of it while a connection lasts.
+    pub(crate) fn slim(mut self) -> Self {
+        for grant in &mut self.grants {
+            grant.extra = None;
+        }
+        self.grants.shrink_to_fit();
+        self
     }
 }
 

@@ -31,9 +31,32 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Admission {
     census: Census,
-    address: Option<AddressPrefix>,
+    address: Option<Packed>,
     /// How many descriptors it has.
     descriptors: u32,
+}
+
+/// An address prefix in half of its space: of IPv6 the lower half is zero, of IPv4 the upper.
+#[derive(Debug, Clone, Copy)]
+enum Packed {
+    Upper([u8; 8]),
+    Lower([u8; 8]),
+}
+
+impl From<AddressPrefix> for Packed {
+    fn from(AddressPrefix(bits): AddressPrefix) -> Self {
+        let [upper, lower] = [bits >> 64, bits].map(|half| (half & u128::from(u64::MAX)) as u64);
+        if lower == 0 { Self::Upper(upper.to_ne_bytes()) } else { Self::Lower(lower.to_ne_bytes()) }
+    }
+}
+
+impl From<Packed> for AddressPrefix {
+    fn from(packed: Packed) -> Self {
+        Self(match packed {
+            Packed::Upper(bytes) => u128::from(u64::from_ne_bytes(bytes)) << 64,
+            Packed::Lower(bytes) => u128::from(u64::from_ne_bytes(bytes)),
+        })
+    }
 }
 
 /// Which places are all taken.
@@ -91,7 +114,7 @@ impl Census {
             return Err(Full::Address); // the place of the node is given back
         }
         *count += 1;
-        admission.address = Some(address);
+        admission.address = Some(address.into());
         Ok(admission)
     }
 
@@ -135,7 +158,7 @@ impl Drop for Admission {
             descriptors.give_back(self.descriptors);
         }
         self.census.0.connections.fetch_sub(1, Ordering::Relaxed);
-        if let Some(address) = self.address {
+        if let Some(address) = self.address.map(AddressPrefix::from) {
             self.census.0.addresses.remove_if_mut(&address, |_, count| {
                 *count -= 1;
                 *count == 0
@@ -147,6 +170,13 @@ impl Drop for Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_kept_in_half_of_their_space() {
+        for bits in [0, 1, 0xffff_0102_0304, 0x2001_0db8_u128 << 96, u128::from(u64::MAX) << 64] {
+            assert_eq!(AddressPrefix::from(Packed::from(AddressPrefix(bits))), AddressPrefix(bits));
+        }
+    }
 
     #[test]
     fn places_are_given_back() {

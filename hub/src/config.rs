@@ -15,8 +15,8 @@ mod tokens;
 use serde::Deserialize;
 use service::Faults;
 
-pub(crate) use self::classes::DEFAULT as DEFAULT_CLASS;
 pub use self::classes::{Class, Classes, Offer, Who};
+pub(crate) use self::classes::{DEFAULT as DEFAULT_CLASS, PRIORITY_MAX};
 pub use self::door::DoorLimits;
 pub use self::history::History;
 pub use self::http::{Http, Refusals};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::{Revocation, Timestamp};
 use protocol::codes::DisconnectCode;
+use uuid::Uuid;
 
 use crate::census::Census;
 use crate::config::Config;
@@ -60,6 +61,14 @@ impl Conversation {
         match self {
             Self::Centrifuge(_) => (config.ping_interval_ms, config.pong_timeout_ms),
             Self::Pusher(session) => session.heartbeat_ms(),
+        }
+    }
+
+    /// The secret name by which commands reach it that do not come through its own connection.
+    pub(crate) fn door(&self) -> Option<Uuid> {
+        match self {
+            Self::Centrifuge(session) => session.door(),
+            Self::Pusher(_) => None,
         }
     }
 

@@ -73,6 +73,8 @@ pub(crate) struct Live {
     pub(crate) item: Item,
     /// The topic's publication before: its offset and payload.
     pub(crate) base: Option<(u64, Bytes)>,
+    /// Whether it overtakes what waits of other topics.
+    pub(crate) urgent: bool,
     frames: [OnceLock<Bytes>; Wire::ALL.len()],
     /// Made when somebody with deltas subscribes.
     deltas: OnceLock<Box<Deltas>>,
@@ -96,10 +98,16 @@ impl Live {
             turn,
             item,
             base,
+            urgent: false,
             frames: Default::default(),
             deltas: OnceLock::new(),
             channels: OnceLock::new(),
         }
+    }
+
+    /// Overtakes what waits of other topics, if `urgent`.
+    pub(crate) fn urgent(self, urgent: bool) -> Self {
+        Self { urgent, ..self }
     }
 
     /// What a connection of this wire is sent. The first shard with such a subscriber makes it for all.

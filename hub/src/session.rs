@@ -37,6 +37,8 @@ use crate::topics::{SubscriptionId, Topics};
 use crate::world::{Patience, World};
 pub(crate) use pace::{Pace, Verdict};
 
+/// Subscriptions up to which a connection keeps no room for more.
+const FEW: usize = 8;
 /// What the server calls itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -45,17 +47,37 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct Session {
     client: Uuid,
     /// The secret name by which commands reach it that do not come through its own connection.
-    door: Option<Uuid>,
+    door: Option<Box<Uuid>>,
     phase: Phase,
     identity: Option<Box<Identity>>,
     subscriptions: Vec<Subscription>,
     /// When the first of all these credentials runs out.
-    expires_at: Option<Timestamp>,
+    expires_at: Expiry,
     pace: Pace,
     pings: Pings,
     ping_unanswered: bool,
     /// Whether the client does not subscribe again when told to.
     stays_unsubscribed: bool,
+}
+
+/// When something runs out, if ever: microseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expiry(i64);
+
+impl Expiry {
+    /// It does not.
+    pub(crate) const NEVER: Self = Self(i64::MAX);
+
+    /// When; `None`: never.
+    pub(crate) fn at(self) -> Option<Timestamp> {
+        Timestamp::from_microsecond(self.0).ok() // the years of instants end long before
+    }
+}
+
+impl From<Option<Timestamp>> for Expiry {
+    fn from(at: Option<Timestamp>) -> Self {
+        at.map_or(Self::NEVER, |at| Self(at.as_microsecond()))
+    }
 }
 
 /// How far the conversation has come.
@@ -145,11 +167,11 @@ impl Session {
     ) -> Self {
         Self {
             client,
-            door,
+            door: door.map(Box::new),
             phase: Phase::New,
             identity: None,
             subscriptions: Vec::new(),
-            expires_at: None,
+            expires_at: Expiry::NEVER,
             pace: Pace::new(&config.limits, uptime_ms),
             pings,
             ping_unanswered: false,
@@ -253,6 +275,19 @@ impl Session {
     /// How this client is pinged.
     pub(crate) fn pings(&self) -> Pings {
         self.pings
+    }
+
+    /// See [`crate::shard::Arrival::door`].
+    pub(crate) fn door(&self) -> Option<Uuid> {
+        self.door.as_deref().copied()
+    }
+
+    /// Begins a subscription of the connection's: most have few, and keep no room for more.
+    fn add(&mut self, subscription: Subscription) {
+        if self.subscriptions.len() < FEW {
+            self.subscriptions.reserve_exact(1);
+        }
+        self.subscriptions.push(subscription);
     }
 
     /// Whether `connect` has succeeded.

@@ -1,9 +1,9 @@
 //! A shard: one thread with its own runtime, connections and topics. It shares no lock with the other shards on the
 //! way of a message; what it needs to hear comes through one bounded inbox.
 //!
-//! Each connection has a small task that only watches its socket and then calls back into the shard; everything
-//! that a connection is lies in the shard's slab. The shard's own loop takes the inbox, writes publications straight
-//! into the sockets, and turns the timers.
+//! Everything that a connection is lies in the shard's slab: it has no task, and no buffer while nothing is under way.
+//! The shard's loop ([`turn`]) takes the inbox, hears the sockets, writes publications straight into them, and turns the
+//! timers.
 
 mod closing;
 mod connection;
@@ -11,18 +11,19 @@ mod control;
 mod converse;
 mod fanout;
 mod input;
+mod joining;
 mod notices;
 mod outgoing;
+mod readiness;
 mod shedding;
 mod signals;
 mod timers;
+mod turn;
 mod wheel;
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,8 +34,7 @@ use service::Lifecycle;
 use slab::Slab;
 use streams::{Partition, PartitionState};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::LocalSet;
-use tokio::time::{Duration, Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tracing::error;
 use uuid::Uuid;
 
@@ -59,11 +59,12 @@ use crate::wire::Wire;
 use closing::Drain;
 use connection::Connection;
 pub(crate) use connection::Key;
+use fanout::Counts;
 use protocol::codes::DisconnectCode;
+use readiness::{News, Readiness};
+use turn::DirtyList;
 use wheel::Wheel;
 
-/// Messages of the inbox that are taken before what they caused is written.
-const INBOX_TURN: usize = 64;
 /// Bytes of one read of a socket.
 const READ_BYTES: usize = 65_536;
 
@@ -158,10 +159,18 @@ pub(crate) struct Shard {
     resyncs: BinaryHeap<Reverse<(u64, Key, SubscriptionId)>>,
     /// Connections with a held command.
     holds: Vec<Key>,
+    /// Tells of the sockets.
+    readiness: Readiness,
+    /// Connections of which more is to be read than was.
+    unread: Vec<Key>,
     /// Connections to which something is to be written.
-    dirty: Vec<Key>,
-    /// When the batches of this turn of the inbox that have subscribers were read.
-    batches_read_at: Vec<Instant>,
+    dirty: DirtyList,
+    /// What was written and is not yet in the metrics.
+    counts: Counts,
+    /// The batches of a turn; reused.
+    batches: Vec<Arc<Batch>>,
+    /// What is new of the sockets; reused.
+    news: Vec<News>,
     /// What the session at work says; reused.
     out: Out,
     /// What the socket at work has sent; reused.
@@ -176,15 +185,16 @@ pub(crate) struct Shard {
 pub(crate) fn spawn(number: usize, shared: Shared, life: &Lifecycle) -> io::Result<mpsc::Sender<Message>> {
     let (sender, inbox) = mpsc::channel(shared.config.limits.inbox_max as usize);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let readiness = {
+        let _entered = runtime.enter();
+        Readiness::new()?
+    };
     let held = life.hold();
     let life = life.clone();
     std::thread::Builder::new().name(format!("hub-{number}")).spawn(move || {
         let _held = held;
         let _alarm = Alarm(life.clone());
-        LocalSet::new().block_on(&runtime, async move {
-            let state = Rc::new(RefCell::new(Shard::new(number, shared)));
-            run(&state, inbox, &life).await;
-        });
+        runtime.block_on(turn::run(Shard::new(number, shared, readiness), inbox, &life));
     })?;
     Ok(sender)
 }
@@ -201,59 +211,8 @@ impl Drop for Alarm {
     }
 }
 
-async fn run(shard: &Rc<RefCell<Shard>>, mut inbox: mpsc::Receiver<Message>, life: &Lifecycle) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(wheel::TICK_MS));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let draining = shard.borrow().drain.is_some();
-        tokio::select! { // every branch is cancel-safe: nothing is taken before the branch is chosen
-            message = inbox.recv() => {
-                let Some(message) = message else { return };
-                take(shard, message);
-                for _ in 1..INBOX_TURN {
-                    let Ok(message) = inbox.try_recv() else { break };
-                    take(shard, message);
-                }
-                shard.borrow_mut().finish_turn();
-            }
-            _ = ticks.tick() => shard.borrow_mut().tick(),
-            () = life.drain().cancelled(), if !draining => shard.borrow_mut().begin_drain(),
-            () = life.abort().cancelled() => return,
-        }
-        if draining && shard.borrow().connections.is_empty() {
-            return;
-        }
-    }
-}
-
-fn take(shard: &Rc<RefCell<Shard>>, message: Message) {
-    if let Message::Accept(arrival) = message {
-        if let Some(key) = shard.borrow_mut().accept(*arrival) {
-            let watched = Rc::clone(shard);
-            tokio::task::spawn_local(std::future::poll_fn(move |context| {
-                watched.borrow_mut().poll_connection(key, context)
-            }));
-        }
-        return;
-    }
-    let mut shard = shard.borrow_mut();
-    match message {
-        Message::Accept(_) => {}
-        Message::Commands { door, frame } => shard.take_commands(door, &frame),
-        Message::Batch(batch) => shard.publish(&batch),
-        Message::Tally(answer) => drop(answer.send(shard.tally())), // whoever asked may have gone
-        Message::Signals(signals) => shard.signal(&signals),
-        Message::Void { partition, turn } => shard.void(partition, turn),
-        Message::Notice(notice) => shard.notice(&notice),
-        Message::Probed { partition, state } => shard.probed(partition, &state),
-        Message::Published(receipt) => shard.published(receipt),
-        Message::Control(control) => shard.control(&control),
-        Message::Confirmed { ticket, stored } => shard.confirmed(ticket, stored),
-    }
-}
-
 impl Shard {
-    fn new(number: usize, shared: Shared) -> Self {
+    fn new(number: usize, shared: Shared, readiness: Readiness) -> Self {
         Self {
             number,
             shared,
@@ -269,11 +228,31 @@ impl Shard {
             expiries: BinaryHeap::new(),
             resyncs: BinaryHeap::new(),
             holds: Vec::new(),
-            dirty: Vec::new(),
-            batches_read_at: Vec::new(),
+            readiness,
+            unread: Vec::new(),
+            dirty: DirtyList::default(),
+            counts: Counts::default(),
+            batches: Vec::new(),
+            news: Vec::new(),
             out: Out::new(),
             read_buffer: vec![0; READ_BYTES],
             drain: None,
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Accept(arrival) => self.accept(*arrival),
+            Message::Commands { door, frame } => self.take_commands(door, &frame),
+            Message::Batch(batch) => self.publish(&[batch]),
+            Message::Tally(answer) => drop(answer.send(self.tally())), // whoever asked may have gone
+            Message::Signals(signals) => self.signal(&signals),
+            Message::Void { partition, turn } => self.void(partition, turn),
+            Message::Notice(notice) => self.notice(&notice),
+            Message::Probed { partition, state } => self.probed(partition, &state),
+            Message::Published(receipt) => self.published(receipt),
+            Message::Control(control) => self.control(&control),
+            Message::Confirmed { ticket, stored } => self.confirmed(ticket, stored),
         }
     }
 
@@ -300,25 +279,16 @@ impl Shard {
         Key { index: u32::try_from(index).expect("there are fewer than 2^32 sockets"), generation }
     }
 
-    /// Has `key` written to at the next [`Shard::flush`].
-    fn mark(&mut self, key: Key) {
-        if let Some(connection) = self.get(key)
-            && !std::mem::replace(&mut connection.dirty, true)
-        {
-            self.dirty.push(key);
-        }
-    }
-
     /// Has the wheel look at `key` in time for its next deadline.
     fn arm(&mut self, key: Key) {
         let Some(connection) = self.get(key) else { return };
-        let due_ms = connection.next_deadline_ms();
-        if due_ms >= connection.deadlines.armed_ms {
+        let due = connection.next_deadline();
+        if due >= connection.deadlines.armed {
             return;
         }
-        let armed_ms = self.wheel.insert(key, due_ms);
+        let armed = self.wheel.insert(key, due);
         if let Some(connection) = self.get(key) {
-            connection.deadlines.armed_ms = armed_ms;
+            connection.deadlines.armed = armed;
         }
     }
 

@@ -1,50 +1,33 @@
 //! The byte stream under a WebSocket: a TCP socket, or our end of a pair that leads to whatever else was upgraded.
 
-use std::io::{self, IoSlice};
-use std::net::Shutdown;
-use std::task::{Context, Poll};
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
 
-use tokio::net::{TcpStream, UnixStream};
 use tracing::debug;
 
-/// A socket on its way from the front door's runtime to a shard's.
-#[derive(Debug)]
-pub(crate) enum Handover {
-    /// As the kernel accepted it.
-    Tcp(std::net::TcpStream),
-    /// One end of a pair; a task of the front door copies between the other end and the real stream.
-    Bridged(std::os::unix::net::UnixStream),
-}
-
-/// A socket of a shard.
+/// A socket, on its way from the front door to a shard and in it. It never blocks.
 #[derive(Debug)]
 pub(crate) enum Socket {
+    /// As the kernel accepted it.
     Tcp(TcpStream),
+    /// One end of a pair; a task of the front door copies between the other end and the real stream.
     Bridged(UnixStream),
 }
 
-impl Handover {
-    /// Registers the socket with the current runtime.
-    ///
-    /// # Errors
-    /// When the runtime cannot watch it.
-    pub(crate) fn register(self) -> io::Result<Socket> {
-        match self {
-            Self::Tcp(stream) => TcpStream::from_std(stream).map(Socket::Tcp),
-            Self::Bridged(stream) => UnixStream::from_std(stream).map(Socket::Bridged),
-        }
-    }
-}
+/// A socket on its way from the front door to a shard.
+pub(crate) type Handover = Socket;
 
 impl Socket {
     /// Reads what is there.
     ///
     /// # Errors
     /// `WouldBlock` when nothing is; others end the connection.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            Self::Bridged(stream) => stream.try_read(buffer),
+            Self::Tcp(stream) => (&*stream).read(buffer),
+            Self::Bridged(stream) => (&*stream).read(buffer),
         }
     }
 
@@ -52,48 +35,41 @@ impl Socket {
     ///
     /// # Errors
     /// `WouldBlock` when it takes nothing; others end the connection.
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Bridged(stream) => stream.try_write(bytes),
+            Self::Tcp(stream) => (&*stream).write(bytes),
+            Self::Bridged(stream) => (&*stream).write(bytes),
         }
     }
 
     /// Writes as much of `slices` as the socket takes.
     ///
     /// # Errors
-    /// As [`Socket::try_write`].
-    pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// As [`Socket::write`].
+    pub(crate) fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_write_vectored(slices),
-            Self::Bridged(stream) => stream.try_write_vectored(slices),
+            Self::Tcp(stream) => (&*stream).write_vectored(slices),
+            Self::Bridged(stream) => (&*stream).write_vectored(slices),
         }
     }
 
     /// Ends our side: the peer reads to the end of what was written. The socket goes on reading.
     pub(crate) fn finish(&self) {
         let ended = match self {
-            Self::Tcp(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
-            Self::Bridged(stream) => socket2::SockRef::from(stream).shutdown(Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Bridged(stream) => stream.shutdown(Shutdown::Write),
         };
         if let Err(cause) = ended {
             debug!("a socket that was to be ended is gone: {cause}");
         }
     }
+}
 
-    /// Ready when a read may find something; otherwise the task is woken then.
-    pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
         match self {
-            Self::Tcp(stream) => stream.poll_read_ready(context),
-            Self::Bridged(stream) => stream.poll_read_ready(context),
-        }
-    }
-
-    /// Ready when a write may be taken; otherwise the task is woken then.
-    pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_write_ready(context),
-            Self::Bridged(stream) => stream.poll_write_ready(context),
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Bridged(stream) => stream.as_raw_fd(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Attributes, Clock, Topic, TopicKind};
+use domain::{Attributes, Clock, Lane, Topic, TopicKind};
 use protocol::centrifuge::minify;
 use rand::Rng as _;
 use service::Lifecycle;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, PRIORITY_MAX};
 use crate::control::Controls;
 use crate::history::{Applied, Budget, Histories, Hole, PartitionHistory};
 use crate::metrics::TailMetrics;
@@ -175,7 +175,8 @@ impl Tail {
             match history.apply(entry, item.clone(), now) {
                 Ok(Applied::Now { .. }) if is_reserved(entry) => {}
                 Ok(Applied::Now { turn, base }) => {
-                    publications.push(Live::new(entry.publication.topic.clone(), turn, item, base));
+                    let live = Live::new(entry.publication.topic.clone(), turn, item, base);
+                    publications.push(live.urgent(self.is_urgent(entry)));
                 }
                 Ok(Applied::Before | Applied::Silent) => {}
                 Err(hole) => return (publications, Some(hole)),
@@ -183,6 +184,12 @@ impl Tail {
         }
         history.moved.notify_waiters();
         (publications, None)
+    }
+
+    /// Whether an entry overtakes what waits of other topics: an emergency, or what is in a topic of the highest priority.
+    fn is_urgent(&self, entry: &Entry) -> bool {
+        let class = self.config.classes.of(&entry.publication.topic);
+        entry.publication.lane == Lane::Emergency || class.is_some_and(|class| class.priority >= PRIORITY_MAX)
     }
 
     /// What an entry says, and what travels with it.

@@ -1,7 +1,9 @@
 //! A shard's topics: who subscribes to what. Names are kept once per shard; connections hold small numbers.
 
+use std::hash::BuildHasher as _;
+
 use domain::{Attributes, Topic};
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use protocol::centrifuge::filter::Filter;
 use slab::Slab;
 use streams::Partition;
@@ -38,7 +40,7 @@ pub(crate) struct Terms {
     /// With deltas: offset of the last publication that it has, 0 for none.
     pub(crate) has: Option<u64>,
     /// Only what passes.
-    pub(crate) filter: Option<Filter>,
+    pub(crate) filter: Option<Box<Filter>>,
     /// Joins and leaves, too.
     pub(crate) signals: bool,
     /// As a channel of Pusher's.
@@ -95,7 +97,9 @@ struct Place {
 /// The topics of one shard.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
-    names: HashMap<Topic, TopicIndex>,
+    /// By the hash of their names, which stand in `slots` only.
+    by_name: HashTable<TopicIndex>,
+    hasher: DefaultHashBuilder,
     slots: Slab<Slot>,
     places: Slab<Place>,
 }
@@ -109,16 +113,19 @@ impl Topics {
         (connection, from): (ConnectionIndex, u64),
         terms: Option<Box<Terms>>,
     ) -> SubscriptionId {
-        let index = if let Some(index) = self.names.get(topic) {
-            *index
-        } else {
+        let index = self.find(topic).unwrap_or_else(|| {
             let slot = Slot { name: topic.clone(), partition, members: Vec::new(), uses: 0 };
             let index = narrow(self.slots.insert(slot));
-            self.names.insert(topic.clone(), index);
+            let Self { by_name, hasher, slots, .. } = self;
+            let hash = |index: &TopicIndex| hasher.hash_one(&slots[*index as usize].name);
+            by_name.insert_unique(hash(&index), index, hash);
             index
-        };
+        });
         let slot = &mut self.slots[index as usize];
         slot.uses += 1;
+        if slot.members.is_empty() {
+            slot.members.reserve_exact(1); // many topics are one person's
+        }
         let subscription = narrow(self.places.insert(Place { topic: index, at: narrow(slot.members.len()) }));
         slot.members.push(Member { connection, subscription, from, terms });
         subscription
@@ -140,7 +147,11 @@ impl Topics {
         slot.uses -= 1;
         if slot.uses == 0 {
             let slot = self.slots.remove(place.topic as usize);
-            self.names.remove(&slot.name);
+            let found =
+                self.by_name.find_entry(self.hasher.hash_one(&slot.name), |index| *index == place.topic);
+            if let Ok(entry) = found {
+                entry.remove();
+            }
         }
     }
 
@@ -165,7 +176,8 @@ impl Topics {
 
     /// The topic's number, when somebody here subscribes to it.
     pub(crate) fn find(&self, topic: &Topic) -> Option<TopicIndex> {
-        self.names.get(topic).copied()
+        let is_it = |index: &TopicIndex| self.slots[*index as usize].name == *topic;
+        self.by_name.find(self.hasher.hash_one(topic), is_it).copied()
     }
 
     /// The subscribers of a topic.
@@ -190,7 +202,7 @@ impl Topics {
 
     /// The topics that somebody here subscribes to.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Topic> {
-        self.names.keys()
+        self.slots.iter().map(|(_, slot)| &slot.name)
     }
 
     /// Subscriptions of the shard.

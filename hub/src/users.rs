@@ -9,32 +9,53 @@ use crate::topics::ConnectionIndex;
 /// The connections of each user in one shard. Of nobody in particular (the empty name) nothing is kept: there may be any
 /// number of them.
 #[derive(Debug, Default)]
-pub(crate) struct Users(HashMap<Arc<str>, Vec<ConnectionIndex>>);
+pub(crate) struct Users(HashMap<Arc<str>, Connections>);
+
+/// Most users have one.
+#[derive(Debug)]
+enum Connections {
+    One(ConnectionIndex),
+    Several(Box<Vec<ConnectionIndex>>),
+}
 
 impl Users {
     /// A connection has become `user`'s.
     pub(crate) fn enter(&mut self, user: &Arc<str>, connection: ConnectionIndex) {
         match self.0.get_mut(user) {
-            Some(connections) => connections.push(connection),
+            Some(Connections::Several(several)) => several.push(connection),
+            Some(one) => *one = Connections::Several(Box::new([one.all(), &[connection]].concat())),
             None if user.is_empty() => {}
-            None => drop(self.0.insert(Arc::clone(user), vec![connection])),
+            None => drop(self.0.insert(Arc::clone(user), Connections::One(connection))),
         }
     }
 
     /// It is so no longer.
     pub(crate) fn leave(&mut self, user: &str, connection: ConnectionIndex) {
-        let Some(connections) = self.0.get_mut(user) else { return };
-        if let Some(at) = connections.iter().position(|one| *one == connection) {
-            connections.swap_remove(at);
-        }
-        if connections.is_empty() {
+        let left = match self.0.get_mut(user) {
+            None => return,
+            Some(Connections::One(one)) => usize::from(*one != connection),
+            Some(Connections::Several(several)) => {
+                several.retain(|one| *one != connection);
+                several.len()
+            }
+        };
+        if left == 0 {
             self.0.remove(user);
         }
     }
 
     /// The connections of `user`.
     pub(crate) fn of(&self, user: &str) -> &[ConnectionIndex] {
-        self.0.get(user).map_or(&[], Vec::as_slice)
+        self.0.get(user).map_or(&[], Connections::all)
+    }
+}
+
+impl Connections {
+    fn all(&self) -> &[ConnectionIndex] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(several) => several,
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use protocol::ws;
 
 use crate::pusher;
 
+/// Bytes of messages up to which they are joined into one frame; a client holds a frame before it reads it.
+const JOINED_BYTES: usize = 16_384;
 /// `pusher:ping` in a text frame.
 const PUSHER_PING: &[u8] = b"\x81\x23{\"event\":\"pusher:ping\",\"data\":\"{}\"}";
 
@@ -118,6 +120,32 @@ impl Wire {
                 let frames = messages.split(|byte| *byte == json::SEPARATOR);
                 frames.flat_map(|message| ws::frame(ws::Opcode::Text, message)).collect()
             }
+        }
+    }
+
+    /// Adds messages that were packed one by one to `out`: in as few frames as the protocol allows, where clients take
+    /// frames with several messages.
+    pub(crate) fn join(self, packed: &[&Bytes], out: &mut Vec<u8>) {
+        let (opcode, separator): (_, &[u8]) = match self {
+            Self::JsonSocket => (ws::Opcode::Text, &[json::SEPARATOR]),
+            Self::ProtobufSocket => (ws::Opcode::Binary, &[]),
+            _ => return packed.iter().for_each(|one| out.extend_from_slice(one)),
+        };
+        let mut rest = packed;
+        let mut payload = Vec::new();
+        while let [first, later @ ..] = rest {
+            payload.clear();
+            payload.extend_from_slice(ws::payload(first));
+            rest = later;
+            while let [next, later @ ..] = rest
+                && payload.len() + next.len() <= JOINED_BYTES
+            {
+                payload.extend_from_slice(separator);
+                payload.extend_from_slice(ws::payload(next));
+                rest = later;
+            }
+            ws::push_header(out, opcode, payload.len());
+            out.extend_from_slice(&payload);
         }
     }
 

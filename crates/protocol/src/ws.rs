@@ -8,7 +8,7 @@ mod encode;
 mod handshake;
 
 pub use decode::{CloseFrame, Decoder, Event, Input, Side, Violation};
-pub use encode::{close_frame, frame, frame_end, masked_frame, push_frame};
+pub use encode::{close_frame, frame, frame_end, masked_frame, payload, push_frame, push_header};
 pub use handshake::accept_key;
 
 /// Kinds of frames (RFC 6455 section 5.2).

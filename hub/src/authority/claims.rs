@@ -12,7 +12,7 @@ use protocol::centrifuge::minify;
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
-use super::{Grant, Identity, Overrides, Pass, instant};
+use super::{Grant, GrantExtra, Identity, Overrides, Pass, instant};
 
 /// Claims of a connection token. `meta`, for hooks that do not exist here, is not looked at.
 #[derive(Deserialize)]
@@ -83,13 +83,13 @@ impl ConnectionClaims {
         }
         let mut grants: Vec<Grant> = Vec::with_capacity(self.subs.len() + self.channels.len());
         for (name, sub) in self.subs {
-            grants.push(Grant {
-                topic: Topic::new(name).ok()?,
-                unclassed: false,
+            let extra = GrantExtra {
                 info: document(sub.info, sub.b64info)?,
                 data: document(sub.data, sub.b64data)?,
                 overrides: sub.overrides.unwrap_or_default().into(),
-            });
+            };
+            let extra = (extra != GrantExtra::default()).then(|| Box::new(extra));
+            grants.push(Grant { topic: Topic::new(name).ok()?, unclassed: false, extra });
         }
         for name in self.channels {
             let topic = Topic::new(name).ok()?;

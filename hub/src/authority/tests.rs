@@ -89,12 +89,13 @@ fn a_foreign_token_gives_what_its_claims_say() {
     assert_eq!(identity.info.unwrap(), r#"{"name":"علي"}"#);
     let [two, one] = &identity.grants[..] else { panic!("{:?}", identity.grants) };
     assert_eq!(one, &Grant::of(Topic::new("chat:1").unwrap(), false));
+    let extra = two.extra.clone().unwrap();
     assert_eq!(
-        (two.topic.as_str(), two.data.as_deref(), two.info.as_deref()),
+        (two.topic.as_str(), extra.data.as_deref(), extra.info.as_deref()),
         ("chat:2", Some(&b"[1]"[..]), Some(&b"{}"[..]))
     );
     let expected = Overrides { presence: Some(true), force_recovery: Some(false), ..Overrides::default() };
-    assert_eq!(two.overrides, expected);
+    assert_eq!(extra.overrides, expected);
 }
 
 #[test]

@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use service::Faults;
 
+/// The highest priority of a class.
+pub(crate) const PRIORITY_MAX: u8 = 9;
+
 /// The class of names without a `:` that no other class has.
 pub(crate) const DEFAULT: &str = "default";
 
@@ -50,7 +53,8 @@ pub struct Class {
     pub read_history: Who,
     /// Who may ask who is there: as with `publish`.
     pub read_presence: Who,
-    /// Which topics a slow client keeps longest: those with the highest number. 0 to 9.
+    /// Which topics a slow client keeps longest: those with the highest number. 0 to 9. In topics of 9 every publication
+    /// overtakes what waits of other topics, as emergencies do in any topic.
     pub priority: u8,
 }
 
@@ -173,7 +177,7 @@ impl Class {
         let field = |field: &str| format!("{name}.{field}");
         faults.range(&field("history_size"), self.history_size, 0..=100_000);
         faults.range(&field("history_ttl_ms"), self.history_ttl_ms, 1_000..=604_800_000);
-        faults.range(&field("priority"), self.priority, 0..=9);
+        faults.range(&field("priority"), self.priority, 0..=PRIORITY_MAX);
         if matches!(self.subscribe, Who::Subscriber | Who::Follower) {
             faults.add(&field("subscribe"), "must be nobody, token, owner, staff, user or anyone");
         }

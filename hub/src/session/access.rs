@@ -68,14 +68,14 @@ impl Session {
 
     /// When the credentials of the connection or of one of its subscriptions run out first.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
-        self.expires_at
+        self.expires_at.at()
     }
 
     /// Has [`Session::expires_at`] follow a change of credentials or subscriptions.
     pub(super) fn note_expiry(&mut self) {
         let own = self.identity.as_ref().and_then(|identity| identity.expires_at);
         let leases = self.subscriptions.iter().filter_map(|one| one.extra.as_ref()?.expires_at);
-        self.expires_at = own.into_iter().chain(leases).min();
+        self.expires_at = own.into_iter().chain(leases).min().into();
     }
 
     /// Ends what has run out before `limit`.

@@ -26,7 +26,7 @@ impl Session {
         *self.user() == *whose.user
             && self.is_connected()
             && named(&whose.client, Some(self.client()))
-            && named(&whose.session, self.door.map(|door| door.to_string()))
+            && named(&whose.session, self.door().map(|door| door.to_string()))
     }
 
     /// The name of the connection.
@@ -83,7 +83,7 @@ impl Session {
         let id = world.topics.join(topic, plan.partition, place, plan.terms().boxed());
         let info = begin.info.as_ref().map(|info| Bytes::from(info.to_string()));
         let extra = Extra { expires_at: begin.expires_at(), info, seat: None }.boxed();
-        self.subscriptions.push(Subscription { id, server_side: true, by_token: true, extra });
+        self.add(Subscription { id, server_side: true, by_token: true, extra });
         self.take_seat(topic, plan.rights, world);
         self.note_expiry();
         say_begun(begin, &plan, world.now, out);

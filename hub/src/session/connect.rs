@@ -15,7 +15,7 @@ use super::listen::wished;
 use super::shedding::stays_unsubscribed;
 use super::subscribe::{Plan, plan};
 use super::{Extra, Fault, Out, Phase, Pings, Session, Subscription, VERSION, World};
-use crate::authority::Grant;
+use crate::authority::{Grant, Identity};
 use crate::config::{Class, Config};
 
 /// Characters of a client's name and version that are kept for the log.
@@ -68,7 +68,7 @@ impl Session {
         );
         self.stays_unsubscribed = stays_unsubscribed(&request.name, &request.version);
         self.phase = Phase::Connected;
-        self.identity = identity.map(Box::new);
+        self.identity = identity.map(Identity::slim).map(Box::new);
         self.begin(&grants, &plans, world);
         self.note_expiry();
         for grant in &grants {
@@ -81,10 +81,11 @@ impl Session {
     /// Begins the subscriptions that the client is granted.
     fn begin(&mut self, grants: &[Grant], plans: &[Plan], world: &mut World<'_>) {
         for (grant, plan) in grants.iter().zip(plans) {
-            let extra = Extra { info: grant.info.clone(), ..Extra::default() }.boxed();
+            let info = grant.extra.as_ref().and_then(|extra| extra.info.clone());
+            let extra = Extra { info, ..Extra::default() }.boxed();
             let place = (world.connection, plan.from);
             let id = world.topics.join(&grant.topic, plan.partition, place, plan.terms().boxed());
-            self.subscriptions.push(Subscription { id, server_side: true, by_token: false, extra });
+            self.add(Subscription { id, server_side: true, by_token: false, extra });
             self.take_seat(&grant.topic, plan.rights, world);
             world.metrics.recovery(plan.outcome);
         }
@@ -104,7 +105,7 @@ impl Session {
             Pings::Native => 0,
             Pings::Protocol | Pings::OneWay => world.config.ping_interval_ms.div_ceil(1000),
         };
-        let door = self.door.map(|door| door.to_string()).unwrap_or_default();
+        let door = self.door().map(|door| door.to_string()).unwrap_or_default();
         let node = if door.is_empty() { "" } else { world.node };
         out.answer(
             id,
@@ -146,8 +147,10 @@ fn plan_grant(
     let class = world.config.classes.of(&grant.topic).or(grant.unclassed.then_some(&Class::DEFAULT));
     let class = class.ok_or(ErrorCode::UnknownChannel)?;
     let wish = request.subs.get(grant.topic.as_str());
-    let mut plan = plan(&grant.topic, (class, grant.overrides), wish, world)?;
-    plan.data.clone_from(&grant.data);
+    let extra = grant.extra.as_deref();
+    let overrides = extra.map(|extra| extra.overrides).unwrap_or_default();
+    let mut plan = plan(&grant.topic, (class, overrides), wish, world)?;
+    plan.data = extra.and_then(|extra| extra.data.clone());
     plan.agree(None, dialect);
     Ok(plan)
 }

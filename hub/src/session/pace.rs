@@ -19,8 +19,9 @@ pub(crate) struct Pace {
 struct Bucket {
     /// Thousandths of what may be taken now.
     milli: u32,
-    /// When that was counted.
-    counted_at_ms: u64,
+    /// When that was counted, in milliseconds of the shard's life modulo 2^32: after 50 days of silence a bucket may be
+    /// taken for emptier than it is.
+    counted_at_ms: u32,
 }
 
 /// What becomes of a command.
@@ -37,7 +38,7 @@ pub(crate) enum Verdict {
 impl Pace {
     /// Full buckets.
     pub(crate) fn new(limits: &Limits, now_ms: u64) -> Self {
-        let full = |count: u32| Bucket { milli: count.saturating_mul(1000), counted_at_ms: now_ms };
+        let full = |count: u32| Bucket { milli: count.saturating_mul(1000), counted_at_ms: wrapped(now_ms) };
         Self { commands: full(limits.commands_burst), errors: full(limits.errors_max), refusals: 0 }
     }
 
@@ -58,14 +59,18 @@ impl Pace {
 
 impl Bucket {
     fn take(&mut self, now_ms: u64, per_second: u32, burst: u32) -> bool {
-        let elapsed = now_ms.saturating_sub(self.counted_at_ms);
-        let earned = u32::try_from(elapsed.saturating_mul(u64::from(per_second))).unwrap_or(u32::MAX);
-        self.counted_at_ms = now_ms;
+        let elapsed = u64::from(wrapped(now_ms).wrapping_sub(self.counted_at_ms));
+        let earned = u32::try_from(elapsed * u64::from(per_second)).unwrap_or(u32::MAX);
+        self.counted_at_ms = wrapped(now_ms);
         self.milli = self.milli.saturating_add(earned).min(burst.saturating_mul(1000));
         let rest = self.milli.checked_sub(1000);
         self.milli = rest.unwrap_or(self.milli);
         rest.is_some()
     }
+}
+
+fn wrapped(now_ms: u64) -> u32 {
+    u32::try_from(now_ms & u64::from(u32::MAX)).expect("it was cut to 32 bits")
 }
 
 #[cfg(test)]

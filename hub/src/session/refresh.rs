@@ -31,7 +31,7 @@ impl Session {
             return Err(DisconnectCode::InsufficientState.into()); // a new connect brings the new set
         }
         let expires_at = identity.expires_at;
-        self.identity = Some(Box::new(identity));
+        self.identity = Some(Box::new(identity.slim()));
         self.note_expiry();
         out.answer(
             id,

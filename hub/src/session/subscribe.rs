@@ -68,7 +68,7 @@ impl Session {
             plan.expires_at = pass.expires_at;
             Extra { expires_at: pass.expires_at, info: pass.info, seat: None }.boxed()
         });
-        self.subscriptions.push(Subscription { id: subscription, server_side: false, by_token, extra });
+        self.add(Subscription { id: subscription, server_side: false, by_token, extra });
         self.take_seat(&topic, plan.rights, world);
         if plan.expires_at.is_some() {
             self.note_expiry();
@@ -287,7 +287,7 @@ impl Plan {
         let known = self.page.last().map_or(0, |item| item.offset);
         Terms {
             has: self.deltas.map(|_| known),
-            filter: self.filter.clone(),
+            filter: self.filter.clone().map(Box::new),
             signals: self.rights.join_leave,
             channel: None,
         }

@@ -37,7 +37,7 @@ impl Shard {
 
     /// As [`Shard::close`], with a code and words of somebody else's.
     pub(super) fn close_saying(&mut self, key: Key, reason: CloseReason, (code, text): (u16, &str)) {
-        let until_ms = self.uptime_ms() + self.shared.config.close_wait_ms;
+        let until = self.tick_in(self.shared.config.close_wait_ms);
         let Some(connection) = self.get(key) else { return };
         if !connection.is_open() {
             return;
@@ -46,7 +46,7 @@ impl Shard {
         let deaf = matches!(reason, CloseReason::Violation(_));
         // only a WebSocket answers a farewell
         let peer_closed = reason == CloseReason::Left || !connection.wire.is_socket();
-        connection.state = State::Closing { until_ms, peer_closed, deaf };
+        connection.state = State::Closing { until, peer_closed, deaf };
         connection.paused = None;
         if reason == CloseReason::Disconnect(DisconnectCode::Slow) {
             connection.outgoing.cut(connection.wire);
@@ -72,7 +72,7 @@ impl Shard {
             self.users.leave(&user, key.index);
         }
         connection.session.leave(&mut self.topics, &self.shared.census);
-        if let Some(door) = connection.door {
+        if let Some(door) = connection.session.door() {
             self.doors.remove(&door);
         }
         self.metrics.disconnect(reason);
@@ -84,12 +84,12 @@ impl Shard {
         if self.get(key).is_none() {
             return;
         }
+        // the socket is not watched any more when it is closed, which is when this goes out of scope
         let mut connection = self.connections.remove(key.index as usize);
         if let Some(user) = connection.session.owner() {
             self.users.leave(&user, key.index);
         }
         connection.session.leave(&mut self.topics, &self.shared.census);
-        connection.wake(); // its task finds nothing and ends
     }
 
     /// The process ends: sockets are closed one after the other over the configured window.
@@ -97,7 +97,6 @@ impl Shard {
         let until_ms = self.uptime_ms() + self.shared.config.drain_window_ms;
         self.drain = Some(Drain { until_ms, cursor: 0 });
         self.drain_some();
-        self.flush();
     }
 
     /// Closes as many sockets as this tick's share of the window.

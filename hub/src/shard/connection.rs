@@ -1,20 +1,19 @@
 //! One connection of a shard: its socket, its session, what waits to be written, and its deadlines.
 
-use std::task::Waker;
-
-use domain::Timestamp;
 use protocol::ws::Decoder;
 use streams::Partition;
-use uuid::Uuid;
 
 use super::outgoing::Outgoing;
 use crate::census::Admission;
 use crate::conversation::Conversation;
+use crate::session::Expiry;
 use crate::socket::Socket;
 use crate::wire::Wire;
 
+/// A time of the shard: ticks of the wheel since the shard began. Seven years fit.
+pub(super) type Tick = u32;
 /// A deadline that is not set.
-pub(super) const NEVER: u64 = u64::MAX;
+pub(super) const NEVER: Tick = Tick::MAX;
 
 /// Names a connection for good: the index may be used again, the generation is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,23 +28,30 @@ pub(super) struct Connection {
     pub(super) generation: u32,
     pub(super) socket: Socket,
     pub(super) wire: Wire,
-    /// See [`super::Arrival::door`].
-    pub(super) door: Option<Uuid>,
-    /// Wakes the task that watches the socket.
-    pub(super) waker: Option<Waker>,
     pub(super) session: Conversation,
     pub(super) decoder: Decoder,
     pub(super) outgoing: Outgoing,
     pub(super) state: State,
     /// Input that waits because a command is held.
     pub(super) paused: Option<Box<Paused>>,
-    /// Whether the shard's list of connections to write to has it.
-    pub(super) dirty: bool,
+    /// Whether a list of connections to write to has it.
+    pub(super) dirty: Dirty,
     /// The expiry that the shard watches.
-    pub(super) watched_expiry: Option<Timestamp>,
+    pub(super) watched_expiry: Expiry,
     pub(super) deadlines: Deadlines,
     /// Its place in the process's count.
     pub(super) _admission: Admission,
+}
+
+/// How soon a connection is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Dirty {
+    /// There is nothing new.
+    No,
+    /// In its turn.
+    Waits,
+    /// Before those that wait.
+    Urgent,
 }
 
 /// Whether the connection still talks.
@@ -55,7 +61,7 @@ pub(super) enum State {
     /// A close frame was sent, or waits to be.
     Closing {
         /// The socket is dropped then.
-        until_ms: u64,
+        until: Tick,
         /// Whether the peer's close frame has come.
         peer_closed: bool,
         /// Whether what still comes is thrown away unread, because it breaks the rules of WebSocket.
@@ -74,42 +80,34 @@ pub(super) struct Paused {
     pub(super) frames: Vec<Vec<u8>>,
     pub(super) partition: Partition,
     pub(super) offset: u64,
-    pub(super) until_ms: u64,
+    pub(super) until: Tick,
 }
 
-/// When something has to happen, in milliseconds since the shard began.
+/// When something has to happen.
 #[derive(Debug)]
-#[expect(clippy::struct_field_names, reason = "each is in milliseconds")]
 pub(super) struct Deadlines {
     /// `connect` has to have succeeded.
-    pub(super) connect_ms: u64,
+    pub(super) connect: Tick,
     /// The next ping.
-    pub(super) ping_ms: u64,
+    pub(super) ping: Tick,
     /// The answer to the last one.
-    pub(super) pong_ms: u64,
+    pub(super) pong: Tick,
     /// The socket has to have taken something of what waits.
-    pub(super) write_ms: u64,
+    pub(super) write: Tick,
     /// When the wheel will look next.
-    pub(super) armed_ms: u64,
+    pub(super) armed: Tick,
 }
 
 impl Connection {
     /// The earliest deadline.
-    pub(super) fn next_deadline_ms(&self) -> u64 {
+    pub(super) fn next_deadline(&self) -> Tick {
         match self.state {
-            State::Closing { until_ms, .. } => until_ms,
+            State::Closing { until, .. } => until,
             State::Open => {
-                let Deadlines { connect_ms, ping_ms, pong_ms, write_ms, armed_ms: _ } = self.deadlines;
-                let held_ms = self.paused.as_ref().map_or(NEVER, |paused| paused.until_ms);
-                connect_ms.min(ping_ms).min(pong_ms).min(write_ms).min(held_ms)
+                let Deadlines { connect, ping, pong, write, armed: _ } = self.deadlines;
+                let held = self.paused.as_ref().map_or(NEVER, |paused| paused.until);
+                connect.min(ping).min(pong).min(write).min(held)
             }
-        }
-    }
-
-    /// Has the socket's task look again.
-    pub(super) fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
         }
     }
 
@@ -120,5 +118,20 @@ impl Connection {
 
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topics::Member;
+
+    /// Goal: what every connection has, and every subscription, stays small. Who needs more needs a box.
+    #[test]
+    fn what_there_is_of_every_connection_is_small() {
+        assert!(size_of::<Connection>() <= 224, "{}", size_of::<Connection>());
+        assert!(size_of::<crate::session::Session>() <= 96, "{}", size_of::<crate::session::Session>());
+        assert!(size_of::<Decoder>() <= 16 && size_of::<Outgoing>() <= 8);
+        assert!(size_of::<Member>() <= 24);
     }
 }

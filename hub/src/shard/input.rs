@@ -1,6 +1,6 @@
 //! From the sockets to the sessions: reading, frames, commands, and what sessions say to it.
 
-use std::task::{Context, Poll};
+use std::io::ErrorKind;
 
 use protocol::centrifuge::Dialect;
 use protocol::centrifuge::reply::Answer;
@@ -11,7 +11,7 @@ use rand::Rng as _;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::connection::{Connection, Deadlines, NEVER, Paused, State};
+use super::connection::{Connection, Deadlines, Dirty, NEVER, Paused, State, Tick};
 use super::converse::{Flow, converse};
 use super::outgoing::Outgoing;
 use super::{Arrival, Key, READ_BYTES, Shard};
@@ -20,7 +20,7 @@ use crate::conversation::Conversation;
 use crate::metrics::{CloseReason, Confirmed, confirmed};
 use crate::publish;
 use crate::pusher;
-use crate::session::Session;
+use crate::session::{Expiry, Session};
 use crate::world::{Patience, World};
 
 /// What a session of this shard works with; a macro, because the connection is borrowed at the same time.
@@ -60,27 +60,18 @@ enum Heard {
 }
 
 impl Shard {
-    /// Takes a new socket in; `None` when it cannot be watched.
-    pub(super) fn accept(&mut self, arrival: Arrival) -> Option<Key> {
+    /// Takes a new socket in.
+    pub(super) fn accept(&mut self, arrival: Arrival) {
         let Arrival { socket, wire, first_bytes, door, pings, guest, admission } = arrival;
-        let socket = match socket.register() {
-            Ok(socket) => socket,
-            Err(error) => {
-                warn!("a socket cannot be watched: {error}");
-                return None;
-            }
-        };
         let now_ms = self.uptime_ms();
         let config = &self.shared.config;
         self.generation = self.generation.wrapping_add(1);
         let client = uuid::Builder::from_random_bytes(self.rng.random()).into_uuid();
-        let connect_ms = now_ms + config.stale_after_ms;
+        let connect = self.tick_in(config.stale_after_ms);
         let index = self.connections.insert(Connection {
             generation: self.generation,
             socket,
             wire,
-            door,
-            waker: None,
             session: match guest {
                 Some(guest) => {
                     let session = pusher::Session::new(client, guest, &config.limits, now_ms);
@@ -92,18 +83,16 @@ impl Shard {
             outgoing: Outgoing::default(),
             state: State::Open,
             paused: None,
-            dirty: false,
-            watched_expiry: None,
-            deadlines: Deadlines {
-                connect_ms,
-                ping_ms: NEVER,
-                pong_ms: NEVER,
-                write_ms: NEVER,
-                armed_ms: NEVER,
-            },
+            dirty: Dirty::No,
+            watched_expiry: Expiry::NEVER,
+            deadlines: Deadlines { connect, ping: NEVER, pong: NEVER, write: NEVER, armed: NEVER },
             _admission: admission,
         });
         let key = self.key(index);
+        if let Err(error) = self.readiness.watch(&self.connections[index].socket, index) {
+            warn!("a socket cannot be watched: {error}");
+            return self.remove(key);
+        }
         self.arm(key);
         if self.drain.is_some() {
             self.close(key, DisconnectCode::Shutdown.into());
@@ -117,8 +106,7 @@ impl Shard {
         } else {
             self.take_frame(key, &first_bytes);
         }
-        self.flush();
-        Some(key)
+        self.flush(key);
     }
 
     /// Says what comes before any command.
@@ -159,48 +147,36 @@ impl Shard {
         self.settle(key, flow, None);
     }
 
-    /// Called when the socket of `key` may have something, or room. Ready when the connection is gone.
-    pub(super) fn poll_connection(&mut self, key: Key, context: &mut Context<'_>) -> Poll<()> {
-        let Some(connection) = self.get(key) else { return Poll::Ready(()) };
-        if !connection.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            connection.waker = Some(context.waker().clone());
-        }
-        self.poll_write(key, context);
-        self.poll_read(key, context);
-        self.flush();
-        if self.get(key).is_some() { Poll::Pending } else { Poll::Ready(()) }
-    }
-
-    fn poll_write(&mut self, key: Key, context: &mut Context<'_>) {
-        // a write that ends with `WouldBlock` clears the readiness, and the next poll leaves the waker
-        while let Some(connection) = self.get(key) {
-            if connection.outgoing.is_empty() || connection.socket.poll_write_ready(context).is_pending() {
-                return;
-            }
-            self.write(key);
-        }
-    }
-
-    fn poll_read(&mut self, key: Key, context: &mut Context<'_>) {
+    /// Reads what `key` has said, to the end if it has `ended`, and answers.
+    pub(super) fn read(&mut self, key: Key, ended: bool) {
         let mut buffer = std::mem::take(&mut self.read_buffer);
-        for turn in 0.. {
+        let mut turns = 0..READS_PER_TURN;
+        loop {
             let Some(connection) = self.get(key) else { break };
-            if connection.paused.is_some() || connection.socket.poll_read_ready(context).is_pending() {
+            if connection.paused.is_some() {
+                break; // it is read again when it goes on
+            }
+            if turns.next().is_none() {
+                self.unread.push(key);
                 break;
             }
-            if turn == READS_PER_TURN {
-                context.waker().wake_by_ref();
-                break;
-            }
-            match connection.socket.try_read(&mut buffer[..READ_BYTES]) {
+            match connection.socket.read(&mut buffer[..READ_BYTES]) {
                 Ok(0) => self.lose(key, CloseReason::Left),
-                Ok(count) if connection.wire.is_socket() => self.feed(key, &mut buffer[..count]),
-                Ok(_) => {} // nothing is said this way
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Ok(count) => {
+                    if connection.wire.is_socket() {
+                        self.feed(key, &mut buffer[..count]);
+                    } // otherwise nothing is said this way
+                    if count < READ_BYTES && !ended {
+                        break; // that was all: the kernel tells of more
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.lose(key, CloseReason::Left),
             }
         }
         self.read_buffer = buffer;
+        self.flush(key);
     }
 
     /// Takes bytes of the socket.
@@ -279,18 +255,17 @@ impl Shard {
         true
     }
 
-    /// Carries out what a session has decided. `held_until_ms` is the deadline of a command that was held before.
-    fn settle(&mut self, key: Key, flow: Flow, held_until_ms: Option<u64>) {
+    /// Carries out what a session has decided. `held_until` is the deadline of a command that was held before.
+    fn settle(&mut self, key: Key, flow: Flow, held_until: Option<Tick>) {
         self.say(key);
-        let until_ms = held_until_ms.unwrap_or(self.uptime_ms() + self.shared.config.hold_ms);
+        let until = held_until.unwrap_or_else(|| self.tick_in(self.shared.config.hold_ms));
         match flow {
             Flow::Done => {}
             Flow::Close(code) => return self.close(key, code.into()),
             Flow::Hold { frame, partition, offset } => {
                 let Some(connection) = self.get(key) else { return };
                 let (raw, frames) = (Vec::new(), Vec::new());
-                connection.paused =
-                    Some(Box::new(Paused { frame, raw, frames, partition, offset, until_ms }));
+                connection.paused = Some(Box::new(Paused { frame, raw, frames, partition, offset, until }));
                 self.holds.push(key);
                 // when the queue of questions is full, the answer to an earlier one serves this one too
                 let _ = self.shared.probes.try_send(partition);
@@ -336,18 +311,16 @@ impl Shard {
     pub(super) fn resume(&mut self, key: Key, patience: Patience) {
         let Some(connection) = self.connections.get_mut(key.index as usize) else { return };
         let Some(paused) = connection.paused.take() else { return };
-        let Paused { frame, mut raw, frames, until_ms, .. } = *paused;
+        let Paused { frame, mut raw, frames, until, .. } = *paused;
         self.out.wire = connection.wire;
         let mut world = world!(self, key, patience);
         let flow = converse(&mut connection.session, &frame, &mut world, &mut self.out);
-        self.settle(key, flow, Some(until_ms));
+        self.settle(key, flow, Some(until));
         self.feed(key, &mut raw);
         for frame in frames {
             self.take_frame(key, &frame);
         }
-        if let Some(connection) = self.get(key) {
-            connection.wake();
-        }
+        self.unread.push(key); // it was not read meanwhile
         self.mark(key);
     }
 

@@ -5,38 +5,53 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::Bytes;
 
+use super::connection::Dirty;
 use crate::socket::Socket;
 use crate::topics::SubscriptionId;
 use crate::wire::Wire;
 
 /// Chunks that one write takes together.
-const SLICES_MAX: usize = 32;
+const SLICES_MAX: usize = 64;
 /// The owner of what belongs to no subscription.
 const NOBODY: SubscriptionId = SubscriptionId::MAX;
 
 /// What is written together.
-#[derive(Debug)]
-struct Chunk {
-    bytes: Bytes,
-    /// The subscription that it belongs to.
-    owner: SubscriptionId,
-    publications: u32,
+#[derive(Debug, Clone)]
+pub(crate) struct Chunk {
+    /// Whole frames.
+    pub(crate) bytes: Bytes,
+    /// How many publications they carry.
+    pub(crate) publications: u32,
 }
 
-/// What waits for one socket: chunks of whole frames, the first perhaps written in part.
+/// A chunk that waits.
+#[derive(Debug)]
+struct Waiting {
+    chunk: Chunk,
+    /// The subscription that it belongs to.
+    owner: SubscriptionId,
+    /// Whether it has overtaken what is less urgent.
+    ahead: bool,
+}
+
+/// What waits for one socket.
 #[derive(Debug, Default)]
-pub(crate) struct Outgoing {
+pub(crate) struct Outgoing(Option<Box<Queue>>);
+
+/// Chunks of whole frames, the first perhaps written in part.
+#[derive(Debug, Default)]
+struct Queue {
     first: Bytes,
     /// The subscription that `first` belongs to.
     first_owner: SubscriptionId,
+    /// Publications that were added since the last write.
+    fresh: u32,
     /// Bytes of `first` that are written.
     written: usize,
-    rest: VecDeque<Chunk>,
+    rest: VecDeque<Waiting>,
     bytes: usize,
     /// Those of them that belong to no subscription.
     answer_bytes: usize,
-    /// Publications that were added since the last write.
-    fresh: u32,
 }
 
 /// How a write ended.
@@ -52,66 +67,78 @@ pub(crate) struct Progress {
 
 impl Outgoing {
     /// Adds a chunk of whole frames that belongs to no subscription.
-    pub(crate) fn push(&mut self, chunk: Bytes) {
-        self.push_for(NOBODY, chunk, 0);
+    pub(crate) fn push(&mut self, bytes: Bytes) {
+        self.add(NOBODY, Chunk { bytes, publications: 0 }, Dirty::Waits);
     }
 
-    /// Adds a chunk of whole frames that carries `publications` to the subscription `owner`.
-    pub(crate) fn push_for(&mut self, owner: SubscriptionId, bytes: Bytes, publications: u32) {
-        self.bytes += bytes.len();
-        self.fresh += publications;
+    /// Adds a chunk that belongs to the subscription `owner`. What is urgent overtakes, with what waits of its own
+    /// subscription, the chunks of others; but neither the chunk that is under way nor an answer, which may be what a
+    /// later publication builds on.
+    pub(crate) fn push_for(&mut self, owner: SubscriptionId, chunk: &Chunk, urgency: Dirty) {
+        self.add(owner, chunk.clone(), urgency);
+    }
+
+    fn add(&mut self, owner: SubscriptionId, chunk: Chunk, urgency: Dirty) {
+        let queue = self.0.get_or_insert_default();
+        queue.bytes += chunk.bytes.len();
+        queue.fresh += chunk.publications;
         if owner == NOBODY {
-            self.answer_bytes += bytes.len();
+            queue.answer_bytes += chunk.bytes.len();
         }
-        if self.first.is_empty() {
-            self.first_owner = owner;
-            self.first = bytes;
-        } else {
-            self.rest.push_back(Chunk { bytes, owner, publications });
+        if queue.first.is_empty() {
+            queue.first_owner = owner;
+            queue.first = chunk.bytes;
+            return;
+        }
+        queue.rest.push_back(Waiting { chunk, owner, ahead: false });
+        if urgency == Dirty::Urgent {
+            queue.bring_forward(owner);
         }
     }
 
     /// The subscriptions for which something waits that can still be dropped, and how many bytes.
     pub(crate) fn owners(&self) -> HashMap<SubscriptionId, usize> {
         let mut owners = HashMap::new();
-        for chunk in self.rest.iter().filter(|chunk| chunk.owner != NOBODY) {
-            *owners.entry(chunk.owner).or_default() += chunk.bytes.len();
+        let rest = self.0.iter().flat_map(|queue| &queue.rest);
+        for waiting in rest.filter(|waiting| waiting.owner != NOBODY) {
+            *owners.entry(waiting.owner).or_default() += waiting.chunk.bytes.len();
         }
         owners
     }
 
     /// Drops what waits for a subscription, but for the chunk that is under way; gives the number of publications.
     pub(crate) fn drop_of(&mut self, owner: SubscriptionId) -> u32 {
+        let Some(queue) = &mut self.0 else { return 0 };
         let (mut bytes, mut publications) = (0, 0);
-        self.rest.retain(|chunk| {
-            if chunk.owner == owner {
-                bytes += chunk.bytes.len();
-                publications += chunk.publications;
+        queue.rest.retain(|waiting| {
+            if waiting.owner == owner {
+                bytes += waiting.chunk.bytes.len();
+                publications += waiting.chunk.publications;
             }
-            chunk.owner != owner
+            waiting.owner != owner
         });
-        self.bytes -= bytes;
+        queue.bytes -= bytes;
         publications
     }
 
     /// Bytes of publications that wait.
     pub(crate) fn publication_bytes(&self) -> usize {
-        self.bytes - self.answer_bytes
+        self.0.as_ref().map_or(0, |queue| queue.bytes - queue.answer_bytes)
     }
 
     /// Bytes of everything else that waits.
     pub(crate) fn answer_bytes(&self) -> usize {
-        self.answer_bytes
+        self.0.as_ref().map_or(0, |queue| queue.answer_bytes)
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.0.as_ref().is_none_or(|queue| queue.bytes == 0)
     }
 
     /// Publications that were added since the last write.
     pub(crate) fn take_fresh(&mut self) -> u32 {
-        std::mem::take(&mut self.fresh)
+        self.0.as_mut().map_or(0, |queue| std::mem::take(&mut queue.fresh))
     }
 
     /// Writes until everything is written or the socket takes no more.
@@ -120,15 +147,15 @@ impl Outgoing {
     /// Whatever ends the connection.
     pub(crate) fn write_to(&mut self, socket: &Socket) -> io::Result<Progress> {
         let mut bytes = 0;
-        while self.bytes > 0 {
-            let (offered, result) = self.write_once(socket);
+        while let Some(queue) = self.0.as_mut().filter(|queue| queue.bytes > 0) {
+            let (offered, result) = queue.write_once(socket);
             match result {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    self.advance(count);
+                    queue.advance(count);
                     bytes += count;
                     if count < offered {
-                        break; // the socket is full; it wakes the connection's task when it is not
+                        break; // the socket is full; the kernel tells when it is not
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -136,28 +163,64 @@ impl Outgoing {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Progress { bytes, fresh: self.take_fresh(), drained: self.bytes == 0 })
+        let fresh = self.take_fresh();
+        self.release();
+        Ok(Progress { bytes, fresh, drained: self.0.is_none() })
+    }
+
+    /// Drops what waits, except for the end of what is written in part: the peer stays at a message's border.
+    pub(crate) fn cut(&mut self, wire: Wire) {
+        let Some(queue) = &mut self.0 else { return };
+        queue.rest = VecDeque::new();
+        let end = wire.whole(&queue.first, queue.written);
+        queue.first.truncate(end);
+        queue.bytes = end - queue.written;
+        queue.answer_bytes = if queue.first_owner == NOBODY { queue.bytes } else { 0 };
+        self.release();
+    }
+
+    /// Gives the memory of an empty queue back.
+    fn release(&mut self) {
+        if self.is_empty() {
+            self.0 = None;
+        }
+    }
+}
+
+impl Queue {
+    /// Moves what waits of `owner` and may overtake the others to where what has overtaken before ends.
+    fn bring_forward(&mut self, owner: SubscriptionId) {
+        let from = self.rest.iter().rposition(|waiting| waiting.owner == NOBODY).map_or(0, |at| at + 1);
+        let movable = &mut self.rest.make_contiguous()[from..];
+        for waiting in movable.iter_mut().filter(|waiting| waiting.owner == owner) {
+            waiting.ahead = true;
+        }
+        movable.sort_by_key(|waiting| !waiting.ahead); // stable: each subscription keeps its order
     }
 
     fn write_once(&self, socket: &Socket) -> (usize, io::Result<usize>) {
         let start = &self.first[self.written..];
         if self.rest.is_empty() {
-            return (start.len(), socket.try_write(start));
+            return (start.len(), socket.write(start));
         }
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         slices[0] = IoSlice::new(start);
         let mut offered = start.len();
         let mut count = 1;
-        for (slice, chunk) in slices[1..].iter_mut().zip(&self.rest) {
-            *slice = IoSlice::new(&chunk.bytes);
-            offered += chunk.bytes.len();
+        for (slice, waiting) in slices[1..].iter_mut().zip(&self.rest) {
+            *slice = IoSlice::new(&waiting.chunk.bytes);
+            offered += waiting.chunk.bytes.len();
             count += 1;
         }
-        (offered, socket.try_write_vectored(&slices[..count]))
+        (offered, socket.write_vectored(&slices[..count]))
     }
 
+    /// So many bytes were written.
     fn advance(&mut self, mut count: usize) {
         self.bytes -= count;
+        if self.bytes == 0 {
+            return; // it is given back
+        }
         loop {
             let left = self.first.len() - self.written;
             if self.first_owner == NOBODY {
@@ -169,89 +232,15 @@ impl Outgoing {
             }
             count -= left;
             self.written = 0;
-            let Some(chunk) = self.rest.pop_front() else {
+            let Some(Waiting { chunk, owner, .. }) = self.rest.pop_front() else {
                 self.first = Bytes::new();
-                self.rest = VecDeque::new();
                 return;
             };
             self.first = chunk.bytes;
-            self.first_owner = chunk.owner;
-        }
-    }
-
-    /// Drops what waits, except for the end of what is written in part: the peer stays at a message's border.
-    pub(crate) fn cut(&mut self, wire: Wire) {
-        self.rest = VecDeque::new();
-        let end = wire.whole(&self.first, self.written);
-        self.first.truncate(end);
-        self.bytes = end - self.written;
-        self.answer_bytes = if self.first_owner == NOBODY { self.bytes } else { 0 };
-        if self.bytes == 0 {
-            self.first = Bytes::new();
-            self.written = 0;
+            self.first_owner = owner;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::ws;
-
-    use super::*;
-
-    fn frame(byte: u8, length: usize) -> Bytes {
-        ws::frame(ws::Opcode::Binary, &vec![byte; length]).into()
-    }
-
-    #[test]
-    fn what_is_written_in_part_goes_on_where_it_stopped() {
-        let mut outgoing = Outgoing::default();
-        let frames = [frame(1, 10), frame(2, 200), frame(3, 5)];
-        for frame in &frames {
-            outgoing.push_for(1, frame.clone(), 1);
-        }
-        let all: Vec<u8> = frames.concat();
-        let mut seen = Vec::new();
-        for count in [1, 11, 30, 1, 170].into_iter().chain(std::iter::once(all.len() - 213)) {
-            let mut now: Vec<u8> = outgoing.first[outgoing.written..].to_vec();
-            for chunk in &outgoing.rest {
-                now.extend_from_slice(&chunk.bytes);
-            }
-            assert_eq!(now.len(), outgoing.publication_bytes());
-            seen.extend_from_slice(&now[..count]);
-            outgoing.advance(count);
-        }
-        assert_eq!(seen, all);
-        assert!(outgoing.is_empty() && outgoing.take_fresh() == 3);
-    }
-
-    #[test]
-    fn a_cut_leaves_the_end_of_the_frame_that_is_under_way() {
-        let mut outgoing = Outgoing::default();
-        outgoing.push_for(1, [frame(1, 10), frame(2, 10), frame(3, 10)].concat().into(), 3);
-        outgoing.push_for(1, frame(4, 10), 1);
-        outgoing.advance(15);
-        outgoing.cut(Wire::JsonSocket);
-        assert_eq!(&outgoing.first[outgoing.written..], &frame(2, 10)[3..]);
-        assert_eq!(outgoing.publication_bytes(), 9);
-        outgoing.advance(9);
-        assert!(outgoing.is_empty());
-        outgoing.push(frame(5, 1));
-        outgoing.cut(Wire::JsonSocket);
-        assert!(outgoing.is_empty(), "nothing of it was written");
-    }
-
-    #[test]
-    fn what_is_dropped_is_one_subscriptions_and_not_yet_under_way() {
-        let mut outgoing = Outgoing::default();
-        for owner in [1, 2, 1] {
-            outgoing.push_for(owner, frame(7, 10), 1);
-        }
-        outgoing.push(frame(7, 10));
-        assert_eq!(outgoing.owners(), HashMap::from([(1, 12), (2, 12)]));
-        assert_eq!(outgoing.drop_of(1), 1, "the first chunk may be under way");
-        assert_eq!((outgoing.publication_bytes(), outgoing.answer_bytes()), (24, 12));
-        outgoing.advance(36);
-        assert!(outgoing.is_empty());
-    }
-}
+mod tests;

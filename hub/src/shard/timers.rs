@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::codes::DisconnectCode;
 
-use super::connection::{NEVER, State};
+use super::connection::{NEVER, State, Tick};
+use super::wheel::TICK_MS;
 use super::{Key, Shard};
 use crate::session::Pings;
 use crate::world::Patience;
@@ -14,14 +15,29 @@ use crate::world::Patience;
 /// A ping of WebSocket's own.
 const PING_FRAME: Bytes = Bytes::from_static(b"\x89\x00");
 
+/// So many milliseconds, in ticks.
+fn ticks(ms: u64) -> Tick {
+    Tick::try_from(ms.div_ceil(TICK_MS)).unwrap_or(NEVER)
+}
+
 impl Shard {
+    /// The last tick that has passed.
+    pub(super) fn tick_now(&self) -> Tick {
+        Tick::try_from(self.uptime_ms() / TICK_MS).unwrap_or(NEVER)
+    }
+
+    /// The first tick by which so many milliseconds have passed.
+    pub(super) fn tick_in(&self, ms: u64) -> Tick {
+        ticks(self.uptime_ms() + ms)
+    }
+
     /// Everything whose time has come.
     pub(super) fn tick(&mut self) {
         let mut due = Vec::new();
-        self.wheel.turn(self.uptime_ms(), &mut due);
+        self.wheel.turn(self.tick_now(), &mut due);
         for key in due {
             if let Some(connection) = self.get(key) {
-                connection.deadlines.armed_ms = NEVER;
+                connection.deadlines.armed = NEVER;
                 self.look(key);
                 self.arm(key);
             }
@@ -29,7 +45,6 @@ impl Shard {
         self.expire();
         self.resync();
         self.drain_some();
-        self.flush();
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         {
             self.metrics.connections.set(self.connections.len() as f64);
@@ -39,32 +54,32 @@ impl Shard {
 
     /// Acts on the deadlines of one connection that have passed.
     fn look(&mut self, key: Key) {
-        let now_ms = self.uptime_ms();
+        let now = self.tick_now();
         let config = std::sync::Arc::clone(&self.shared.config);
         let Some(connection) = self.get(key) else { return };
-        if let State::Closing { until_ms, .. } = connection.state {
-            if until_ms <= now_ms {
+        if let State::Closing { until, .. } = connection.state {
+            if until <= now {
                 self.remove(key);
             }
             return;
         }
-        if connection.paused.as_ref().is_some_and(|paused| paused.until_ms <= now_ms) {
+        if connection.paused.as_ref().is_some_and(|paused| paused.until <= now) {
             self.resume(key, Patience::Over);
         }
         let Some(connection) = self.get(key) else { return };
-        if connection.deadlines.write_ms <= now_ms {
+        if connection.deadlines.write <= now {
             self.lose(key, DisconnectCode::WriteError.into());
-        } else if connection.deadlines.connect_ms <= now_ms {
+        } else if connection.deadlines.connect <= now {
             self.close(key, DisconnectCode::Stale.into());
-        } else if connection.deadlines.pong_ms <= now_ms {
-            connection.deadlines.pong_ms = NEVER;
+        } else if connection.deadlines.pong <= now {
+            connection.deadlines.pong = NEVER;
             if connection.session.ping_unanswered() {
                 self.close(key, DisconnectCode::NoPong.into());
             }
-        } else if connection.deadlines.ping_ms <= now_ms {
+        } else if connection.deadlines.ping <= now {
             let (every_ms, timeout_ms) = connection.session.heartbeat_ms(&config);
-            connection.deadlines.ping_ms = now_ms + every_ms;
-            connection.deadlines.pong_ms = now_ms + timeout_ms;
+            connection.deadlines.ping = now.saturating_add(ticks(every_ms));
+            connection.deadlines.pong = now.saturating_add(ticks(timeout_ms));
             connection.session.ping();
             let ping = match connection.session.pings() {
                 Pings::Protocol | Pings::OneWay => connection.wire.ping(),
@@ -77,7 +92,6 @@ impl Shard {
 
     /// Sets the timers of a connection that has just connected or has new credentials.
     pub(super) fn watch(&mut self, key: Key) {
-        let now_ms = self.uptime_ms();
         let config = std::sync::Arc::clone(&self.shared.config);
         let Some(connection) = self.get(key) else { return };
         if !connection.session.is_connected() {
@@ -85,15 +99,16 @@ impl Shard {
         }
         let half_ms = connection.session.heartbeat_ms(&config).0 / 2;
         let jitter_ms = self.random_below(half_ms + 1);
+        let first_ping = self.tick_in(half_ms + jitter_ms);
         let Some(connection) = self.get(key) else { return };
-        if connection.deadlines.ping_ms == NEVER {
-            connection.deadlines.ping_ms = now_ms + half_ms + jitter_ms;
+        if connection.deadlines.ping == NEVER {
+            connection.deadlines.ping = first_ping;
         }
-        let has_come = std::mem::replace(&mut connection.deadlines.connect_ms, NEVER) != NEVER;
+        let has_come = std::mem::replace(&mut connection.deadlines.connect, NEVER) != NEVER;
         let user = connection.session.owner().filter(|_| has_come);
         let expires_at = connection.session.expires_at();
-        if connection.watched_expiry != expires_at {
-            connection.watched_expiry = expires_at;
+        if connection.watched_expiry != expires_at.into() {
+            connection.watched_expiry = expires_at.into();
             if let Some(expires_at) = expires_at {
                 self.expiries.push(Reverse((expires_at, key)));
             }

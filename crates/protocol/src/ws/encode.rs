@@ -16,14 +16,31 @@ pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 
 /// Writes a whole message as one frame of a server to the end of `out`.
 pub fn push_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
-    push_header(out, opcode, payload.len(), 0);
+    push_header(out, opcode, payload.len());
     out.extend_from_slice(payload);
+}
+
+/// Writes to `out` the header of a server's frame with a whole message of `length` bytes, which is to follow.
+pub fn push_header(out: &mut Vec<u8>, opcode: Opcode, length: usize) {
+    push_header_of(out, opcode, length, 0);
+}
+
+/// The payload of one whole frame of a server.
+///
+/// # Panics
+/// When `frame` has no whole header.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    match frame[1] & 0x7f {
+        126 => &frame[4..],
+        127 => &frame[10..],
+        _ => &frame[2..],
+    }
 }
 
 /// A whole message as one frame of a client, masked with `mask`, which has to be unpredictable.
 pub fn masked_frame(opcode: Opcode, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + 14);
-    push_header(&mut out, opcode, payload.len(), MASKED);
+    push_header_of(&mut out, opcode, payload.len(), MASKED);
     out.extend_from_slice(&mask);
     out.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     out
@@ -64,7 +81,7 @@ pub fn frame_end(frames: &[u8], at: usize) -> usize {
     end
 }
 
-fn push_header(out: &mut Vec<u8>, opcode: Opcode, length: usize, masked: u8) {
+fn push_header_of(out: &mut Vec<u8>, opcode: Opcode, length: usize, masked: u8) {
     out.push(FIN | opcode as u8);
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ 0..=125), _) => out.push(masked | short),
