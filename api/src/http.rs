@@ -8,6 +8,7 @@ mod devices;
 mod edit;
 mod events;
 mod import;
+mod mail;
 mod me;
 mod performers;
 mod problems;
@@ -34,6 +35,7 @@ pub(crate) fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(webpush::routes())
         .merge(announcements::routes())
         .merge(receipts::routes())
+        .merge(mail::routes())
         .merge(problems::routes())
         .merge(venues::routes())
         .merge(categories::routes())

@@ -6,6 +6,7 @@
 
 mod answer;
 mod app;
+mod bounce;
 mod code;
 mod config;
 mod cursor;

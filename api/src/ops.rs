@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod announcements;
 pub(crate) mod author;
+pub(crate) mod bounces;
 pub(crate) mod change_password;
 pub(crate) mod devices;
 pub(crate) mod receipts;

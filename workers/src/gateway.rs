@@ -40,6 +40,10 @@ pub struct Outgoing {
     pub data: Value,
     /// The code by which the recipient's app confirms this delivery.
     pub receipt_code: String,
+    /// For mail: local part of the address that it returns to when it bounces; else empty.
+    pub bounce_local: String,
+    /// For mail: what the link carries that ends promotions; else empty.
+    pub unsubscribe_token: String,
     /// When the message is of no more use.
     pub expires_at: Timestamp,
     /// Number of this attempt, from 1.

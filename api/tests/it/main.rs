@@ -4,6 +4,7 @@
 mod announcements;
 mod auth;
 mod bad_input;
+mod bounces;
 mod devices;
 mod document;
 mod events;

@@ -13,6 +13,7 @@ mod festival_day;
 mod id;
 mod lane;
 mod mac;
+mod mail_code;
 mod push_subscription;
 mod receipt;
 mod retry;
@@ -39,6 +40,7 @@ pub use id::{
 };
 pub use lane::{Lane, LaneUnknown};
 pub use mac::ReceiptKey;
+pub use mail_code::{bounce_local, delivery_of_bounce, unsubscribe_token, user_of_unsubscribe};
 pub use push_subscription::{PushSubscription, PushSubscriptionError};
 pub use receipt::{Action, DeliveryState, EvidenceKind, StateUnknown};
 pub use retry::{Next, RetryPolicy, Times};

@@ -16,6 +16,8 @@ pub struct Recipient {
     pub user_id: UserId,
     /// Mail address; may be empty.
     pub email: String,
+    /// Whether mail systems have refused it.
+    pub email_quarantined: bool,
     /// Their language.
     pub language: Language,
     /// Their active devices.
@@ -72,7 +74,8 @@ pub async fn page(
         }
     };
     let sql = format!(
-        "SELECT u.id, u.email, u.language FROM {from} {user} > {after} ORDER BY {user} LIMIT {limit}"
+        "SELECT u.id, u.email, u.language, (SELECT m.state FROM mail_addresses m WHERE m.address = u.email) AS email_state \
+         FROM {from} {user} > {after} ORDER BY {user} LIMIT {limit}"
     );
     let rows = store.reader().query_all_raw(statement(store.engine(), sql, values.take())).await?;
     let mut recipients = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -88,6 +91,7 @@ fn read(row: &QueryResult) -> Result<Recipient, StoreError> {
     Ok(Recipient {
         user_id: UserId(get(row, "id")?),
         email: get(row, "email")?,
+        email_quarantined: get::<Option<String>>(row, "email_state")?.as_deref() == Some("quarantined"),
         language: Language::of_tag(&language).unwrap_or_default(),
         targets: Vec::new(),
     })

@@ -22,6 +22,7 @@ pub mod idempotency;
 pub mod lane_pauses;
 pub mod leases;
 pub mod log_cursors;
+pub mod mail_addresses;
 pub mod migration;
 pub mod notifications;
 pub mod outbox;

@@ -2,6 +2,7 @@
 
 mod m0001_initial;
 mod m0002_blocked_users;
+mod m0005_mail_addresses;
 mod table;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -13,6 +14,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Migration), Box::new(m0002_blocked_users::Migration)]
+        vec![
+            Box::new(m0001_initial::Migration),
+            Box::new(m0002_blocked_users::Migration),
+            Box::new(m0005_mail_addresses::Migration),
+        ]
     }
 }

@@ -45,6 +45,8 @@ pub struct SmtpOptions {
     pub mechanisms: String,
     /// The first line.
     pub banner: String,
+    /// Whether it offers DSN (RFC 3461), and takes its parameters.
+    pub dsn: bool,
     /// Mails that it takes on one connection before it says 421.
     pub mails_max: Option<usize>,
     /// How long the reply to a mail takes.
@@ -59,6 +61,7 @@ impl Default for SmtpOptions {
             login: Some(("munadi".to_owned(), "rehearsal".to_owned())),
             mechanisms: "PLAIN LOGIN".to_owned(),
             banner: "220 stand-in.invalid ESMTP".to_owned(),
+            dsn: true,
             mails_max: None,
             latency: Duration::ZERO,
         }
@@ -78,6 +81,8 @@ pub struct ReceivedMail {
     pub from: String,
     /// Envelope recipients.
     pub to: Vec<String>,
+    /// Parameters of MAIL and RCPT, as they came.
+    pub parameters: Vec<String>,
     /// Headers, decoded only where `subject` is.
     pub headers: HashMap<String, String>,
     /// The subject, decoded.
@@ -112,6 +117,7 @@ struct State {
 struct Envelope {
     from: Option<String>,
     to: Vec<String>,
+    parameters: Vec<String>,
 }
 
 impl Smtp {
@@ -218,6 +224,7 @@ impl State {
             encrypted,
             from: envelope.from.unwrap_or_default(),
             to: envelope.to,
+            parameters: envelope.parameters,
             headers,
             subject: parsed.as_ref().and_then(|mail| mail.subject()).unwrap_or_default().to_owned(),
             text: body(false),

@@ -24,7 +24,7 @@ use super::GatewayError;
 pub use config::{Config, Tls};
 use content::Sender;
 use reply::Phase;
-use session::{Cause, Failure, Pool, Relay, Session, Slot};
+use session::{Cause, Envelope, Failure, Pool, Relay, Session, Slot};
 
 /// Logins refused for the moment, in a row, before that counts as a matter of configuration.
 const LOGIN_DEFERRALS_MAX: u32 = 3;
@@ -35,6 +35,8 @@ pub struct Email {
     pools: [Pool; 4],
     sender: Sender,
     envelope_from: Address,
+    /// Of addresses that bounces return to; empty: all to `envelope_from`.
+    bounce_domain: String,
     mails_max: u32,
     connection_wait: Duration,
     greylist_wait: Duration,
@@ -52,6 +54,7 @@ impl Email {
         let sender = Sender {
             emergency_from: optional(&config.emergency_from)?.unwrap_or_else(|| from.clone()),
             reply_to: optional(&config.reply_to)?,
+            public_url: config.public_url.trim_end_matches('/').to_owned(),
             from,
         };
         let envelope_from = match config.envelope_from.as_str() {
@@ -65,6 +68,7 @@ impl Email {
             pools: std::array::from_fn(|_| Pool::new(config.connections_per_lane as usize, idle_max)),
             sender,
             envelope_from,
+            bounce_domain: config.bounce_domain.clone(),
             mails_max: config.mails_per_connection,
             connection_wait: millis(config.connection_wait_ms),
             greylist_wait: millis(config.greylist_wait_ms),
@@ -74,9 +78,9 @@ impl Email {
     }
 
     /// Hands a mail to the relay over the slot's connection, or a new one.
-    async fn deliver(&self, slot: Slot<'_>, to: &Address, content: &[u8]) -> Result<Option<String>, Failure> {
+    async fn deliver(&self, slot: Slot<'_>, mail: &Envelope<'_>) -> Result<Option<String>, Failure> {
         if let Some(mut session) = slot.idle() {
-            let sent = self.relay.deliver(&mut session, &self.envelope_from, to, content).await;
+            let sent = self.relay.deliver(&mut session, mail).await;
             match sent {
                 // the relay has closed an idle connection: nothing was taken, a new one may do
                 Err(ref failure) if session.is_used() && has_gone_stale(failure) => {}
@@ -85,7 +89,7 @@ impl Email {
         }
         let mut session = self.relay.connect().await?;
         self.login_deferrals.store(0, Ordering::Relaxed);
-        let sent = self.relay.deliver(&mut session, &self.envelope_from, to, content).await;
+        let sent = self.relay.deliver(&mut session, mail).await;
         self.settle(slot, session, sent).await
     }
 
@@ -165,7 +169,12 @@ impl Gateway for Email {
         let Ok(slot) = tokio::time::timeout(self.connection_wait, pool.slot()).await else {
             return Outcome::refused(Action::Retry, "no_free_connection");
         };
-        match self.deliver(slot, &to, &content).await {
+        // an address of its own, so that a bounce says by where it comes to what it is about
+        let own = Address::new(message.bounce_local.as_str(), self.bounce_domain.as_str()).ok();
+        let from = own.as_ref().unwrap_or(&self.envelope_from);
+        let id = own.is_some().then_some(message.bounce_local.as_str());
+        let mail = Envelope { from, to: &to, id, content: &content };
+        match self.deliver(slot, &mail).await {
             Ok(provider_id) => Outcome {
                 verdict: Verdict::Accepted,
                 provider_id,
@@ -208,6 +217,7 @@ fn relay(config: &Config) -> Result<Relay, GatewayError> {
         parameters,
         credentials,
         hello: ClientId::Domain(config.hello_name.clone()),
+        dsn_success: config.dsn_success,
         connect_timeout: millis(config.connect_timeout_ms),
         command_timeout: millis(config.command_timeout_ms),
         content_timeout: millis(config.content_timeout_ms),

@@ -9,6 +9,7 @@ use domain::{Action, Channel, DeliveryId, Times, Timestamp};
 use futures_util::stream::{self, StreamExt};
 use store::audience::{self, TargetFate};
 use store::deliveries::{self, Begin, Sending, Settled, Settlement};
+use store::mail_addresses::{self, Bounce};
 use store::notifications::Notification;
 use store::{StoreError, Tx};
 use streams::{Claimed, StreamsError};
@@ -316,7 +317,15 @@ impl<'a> Page<'a> {
             Verdict::Refused(Action::Quarantine) => TargetFate::Quarantined,
             _ => return Ok(()),
         };
-        let Some(device) = done.sending.device_id else { return Ok(()) };
+        let Some(device) = done.sending.device_id else {
+            if self.worker.channel == Channel::Email {
+                let address = &done.sending.target;
+                mail_addresses::note(tx, address, Bounce::Hard, &outcome.reason, self.worker.app.now())
+                    .await?;
+                metrics::target_stopped(self.worker.channel, TargetFate::Quarantined);
+            }
+            return Ok(());
+        };
         if audience::stop_target(tx, device, &done.sending.target, fate, &outcome.reason).await? {
             metrics::target_stopped(self.worker.channel, fate);
         }

@@ -50,6 +50,7 @@ pub(super) fn outgoing(app: &App, sending: &Sending, notification: &Notification
         Language::Ar => Language::En,
         Language::En => Language::Ar,
     };
+    let by_mail = sending.device_id.is_none();
     Outgoing {
         delivery_id: sending.id,
         notification_id: notification.id,
@@ -70,6 +71,10 @@ pub(super) fn outgoing(app: &App, sending: &Sending, notification: &Notification
         body_other: notification.body.pick(other).to_owned(),
         data: notification.data.clone(),
         receipt_code: app.receipt_key.code(sending.id),
+        bounce_local: by_mail.then(|| domain::bounce_local(&app.receipt_key, sending.id)).unwrap_or_default(),
+        unsubscribe_token: by_mail
+            .then(|| domain::unsubscribe_token(&app.receipt_key, sending.user_id))
+            .unwrap_or_default(),
         expires_at: sending.expires_at,
         attempt: sending.attempt,
     }

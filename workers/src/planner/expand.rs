@@ -133,6 +133,8 @@ fn deliveries_of(
             one.suppressed = Some("channel_not_configured");
         } else if one.target.is_empty() {
             one.suppressed = Some("no_target");
+        } else if one.channel == Channel::Email && recipient.email_quarantined {
+            one.suppressed = Some("address_quarantined");
         }
     }
     all

@@ -336,3 +336,44 @@ async fn nobody_listening_is_a_retry_and_nothing_left() {
     let outcome = email.send(&message(1, Lane::Standard, "email", "a@example.org")).await;
     assert_eq!((word(&outcome), outcome.reason.as_str(), outcome.bytes_left), ("retry", "connect", false));
 }
+
+/// Goal: what comes back says what it is about, at relays that report and at those that do not.
+#[tokio::test]
+async fn each_mail_has_an_address_of_its_own_to_return_to() {
+    let with = async |dsn: bool, dsn_success: bool| {
+        let change = |options: &mut SmtpOptions, config: &mut Config| {
+            options.dsn = dsn;
+            config.dsn_success = dsn_success;
+            config.bounce_domain = "bounces.festival.example".to_owned();
+        };
+        let stage = Stage::with(change).await;
+        assert_eq!(word(&stage.mail("amina+x@example.org").await), "accepted");
+        let mail = stage.stand_in.received(0).remove(0);
+        assert_eq!(mail.from, "b+0123.4567@bounces.festival.example");
+        mail.parameters
+    };
+    let asked =
+        ["RET=HDRS", "ENVID=b+2B0123.4567", "NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;amina+2Bx@example.org"];
+    assert_eq!(with(true, true).await, asked);
+    assert_eq!(with(true, false).await[2], "NOTIFY=FAILURE");
+    assert!(with(false, true).await.is_empty());
+}
+
+#[tokio::test]
+async fn promotions_alone_can_be_unsubscribed_from() {
+    let stage = Stage::with(|_, config| config.public_url = "https://festival.example/".to_owned()).await;
+    for (number, lane) in (1..).zip(Lane::ALL) {
+        let outcome = stage.email.send(&message(number, lane, "email", "amina@example.org")).await;
+        assert_eq!(word(&outcome), "accepted");
+    }
+    for mail in stage.stand_in.received(0) {
+        let link = mail.headers.get("list-unsubscribe").map(String::as_str);
+        let post = mail.headers.get("list-unsubscribe-post").map(String::as_str);
+        if mail.number == Lane::ALL.len() {
+            assert_eq!(link, Some("<https://festival.example/api/v1/unsubscribe/7.89ab>"));
+            assert_eq!(post, Some("List-Unsubscribe=One-Click"));
+        } else {
+            assert_eq!((link, post), (None, None));
+        }
+    }
+}

@@ -40,6 +40,8 @@ pub(crate) fn message(number: u8, lane: Lane, target_kind: &str, target: &str) -
         body_other: "\"Umm Kulthum\" starts at 21:30 instead of 21:00".to_owned(),
         data: json!({ "event_id": 17 }),
         receipt_code: "c0de-c0de".to_owned(),
+        bounce_local: "b+0123.4567".to_owned(),
+        unsubscribe_token: "7.89ab".to_owned(),
         expires_at: now() + Duration::from_hours(2),
         attempt: 1,
     }

@@ -122,6 +122,9 @@ impl Session {
         if options.relay == Relay::StartTls && !self.encrypted {
             lines.push("STARTTLS");
         }
+        if options.dsn {
+            lines.push("DSN");
+        }
         let may_login = self.encrypted || options.relay == Relay::Plain;
         let mechanisms = format!("AUTH {}", options.mechanisms);
         if options.login.is_some() && may_login {
@@ -148,12 +151,28 @@ impl Session {
             Some(from) if from.starts_with("forbidden@") => {
                 Next::Reply("550 5.7.1 sender not allowed".to_owned())
             }
+            Some(_) if !self.takes(line) => Next::Reply("555 5.5.4 parameter not known".to_owned()),
             Some(from) => {
                 self.envelope.from = Some(from);
                 Next::Reply("250 2.1.0 ok".to_owned())
             }
             None => Next::Reply("501 5.5.4 malformed path".to_owned()),
         }
+    }
+
+    /// Keeps the parameters of a line; false when one is not offered.
+    fn takes(&mut self, line: &str) -> bool {
+        let parameters: Vec<String> =
+            line.rsplit('>').next().unwrap_or_default().split_whitespace().map(ToOwned::to_owned).collect();
+        let is_dsn = |one: &String| {
+            ["RET=", "ENVID=", "NOTIFY=", "ORCPT="].iter().any(|keyword| one.starts_with(keyword))
+        };
+        let dsn = self.state.options.dsn;
+        let known =
+            |one: &String| (dsn && is_dsn(one)) || one.starts_with("BODY=") || one.starts_with("SIZE=");
+        let taken = parameters.iter().all(known);
+        self.envelope.parameters.extend(parameters);
+        taken
     }
 
     fn recipient(&mut self, line: &str) -> Next {
@@ -163,6 +182,9 @@ impl Session {
         let Some(to) = path(line).filter(|to| to.contains('@')) else {
             return Next::Reply("501 5.1.3 malformed address".to_owned());
         };
+        if !self.takes(line) {
+            return Next::Reply("555 5.5.4 parameter not known".to_owned());
+        }
         let reply = match script::of(&to) {
             Script::Recipient(reply) => reply,
             Script::Grey if self.state.is_new(&to) => "451 4.7.1 greylisted, try again later".to_owned(),

@@ -37,6 +37,16 @@ pub struct Config {
     pub reply_to: String,
     /// Address to which undeliverable mail returns; empty: the one of `from`.
     pub envelope_from: String,
+    /// Domain of the addresses to which undeliverable mail returns, one for each delivery, such as
+    /// `bounces.festival.example`. The relay for that domain hands what comes back to `POST /api/v1/mail/bounces`
+    /// (`docs/mail.md`). Empty: everything returns to `envelope_from`, and nobody learns of late bounces.
+    pub bounce_domain: String,
+    /// Whether relays that offer DSN are asked to report mails that reached their mailbox, too, and not only those
+    /// that did not. Off: less mail comes back, and no mail is ever proved to be delivered.
+    pub dsn_success: bool,
+    /// Where this installation's API is for people outside, such as `https://festival.example`: promotional mail links
+    /// there to be unsubscribed from. Empty: promotional mail has no such link, and large mailbox providers refuse it.
+    pub public_url: String,
     /// Connections for each lane. 1 to 32. Too low: slow mailings. Too high: the relay refuses some.
     pub connections_per_lane: u32,
     /// Mails after which a connection is closed. 1 to 10,000. Too low: many handshakes. Too high: relays close it
@@ -92,6 +102,9 @@ impl Default for Config {
             emergency_from: String::new(),
             reply_to: String::new(),
             envelope_from: String::new(),
+            bounce_domain: String::new(),
+            dsn_success: true,
+            public_url: String::new(),
             connections_per_lane: 4,
             mails_per_connection: 100,
             idle_ms: 30_000,
@@ -128,6 +141,12 @@ impl Config {
     }
 
     fn check_relay(&self, faults: &mut Faults) {
+        if !self.bounce_domain.is_empty() && Address::new("b", &self.bounce_domain).is_err() {
+            faults.add("bounce_domain", "must be a domain such as bounces.festival.example");
+        }
+        if !self.public_url.is_empty() {
+            crate::channels::check_url(faults, "public_url", &self.public_url);
+        }
         faults.range("port", self.port, 1..=u16::MAX);
         if self.tls == Tls::None && !is_this_machine(&self.host) {
             faults.add("tls", "must not be \"none\" for a relay on another machine");

@@ -21,6 +21,8 @@ pub(super) struct Sender {
     pub(super) emergency_from: Mailbox,
     /// Where answers go.
     pub(super) reply_to: Option<Mailbox>,
+    /// Where links to our API lead; empty: there are none.
+    pub(super) public_url: String,
 }
 
 /// A text in one language.
@@ -53,6 +55,13 @@ pub(super) fn render(
         .raw_header(header("Auto-Submitted", "auto-generated"))
         .raw_header(header("X-Auto-Response-Suppress", "All"))
         .raw_header(header("Content-Language", message.language.as_str()));
+    let unsubscribe = unsubscribe_link(message, sender);
+    if let Some(link) = &unsubscribe {
+        // RFC 8058: a mailbox provider posts to the link when somebody presses its button
+        builder = builder
+            .raw_header(header("List-Unsubscribe", &format!("<{link}>")))
+            .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
+    }
     if let Some(reply_to) = &sender.reply_to {
         builder = builder.reply_to(reply_to.clone());
     }
@@ -62,6 +71,12 @@ pub(super) fn render(
     let blocks = blocks(message);
     let mail = builder.multipart(MultiPart::alternative_plain_html(text(&blocks), html(&blocks)))?;
     Ok(mail.formatted())
+}
+
+/// The link that ends promotions. What people have to know is not to be unsubscribed from.
+fn unsubscribe_link(message: &Outgoing, sender: &Sender) -> Option<String> {
+    let wanted = message.lane == Lane::Promotional && !sender.public_url.is_empty();
+    wanted.then(|| format!("{}/api/v1/unsubscribe/{}", sender.public_url, message.unsubscribe_token))
 }
 
 fn header(name: &'static str, value: &str) -> HeaderValue {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Quit, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter, RcptParameter};
 use lettre::transport::smtp::response::Response;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -32,6 +32,8 @@ pub(super) struct Relay {
     pub(super) parameters: Option<TlsParameters>,
     pub(super) credentials: Option<Credentials>,
     pub(super) hello: ClientId,
+    /// Whether to ask for reports of success, too.
+    pub(super) dsn_success: bool,
     pub(super) connect_timeout: Duration,
     pub(super) command_timeout: Duration,
     pub(super) content_timeout: Duration,
@@ -60,9 +62,23 @@ pub(super) enum Cause {
     Unsupported,
 }
 
+/// A mail with what is written on its envelope.
+pub(super) struct Envelope<'a> {
+    /// To whom it returns.
+    pub(super) from: &'a Address,
+    /// To whom it goes.
+    pub(super) to: &'a Address,
+    /// What a report (RFC 3461) is to name it by; `None`: no report is wanted.
+    pub(super) id: Option<&'a str>,
+    /// The mail.
+    pub(super) content: &'a [u8],
+}
+
 /// An open connection.
 pub(super) struct Session {
     connection: AsyncSmtpConnection,
+    /// Whether the relay reports what becomes of a mail.
+    offers_dsn: bool,
     mails: u32,
     used_at: Instant,
 }
@@ -158,19 +174,25 @@ impl Relay {
                 step(Phase::Login, self.connect_timeout, connection.auth(&mechanisms, credentials)).await?;
             expect(Phase::Login, &response, |code| code / 100 == 2)?;
         }
-        Ok(Session { connection, mails: 0, used_at: Instant::now() })
+        // lettre keeps only the extensions that it knows itself, so the relay is asked again
+        let greeting = connection.command(Ehlo::new(self.hello.clone()));
+        let offers = step(Phase::Connect, self.command_timeout, greeting).await?;
+        let offers_dsn = offers.message().any(|line| line.trim().eq_ignore_ascii_case("DSN"));
+        Ok(Session { connection, offers_dsn, mails: 0, used_at: Instant::now() })
     }
 
     /// Hands over one mail; returns the relay's own id of it.
     pub(super) async fn deliver(
         &self,
         session: &mut Session,
-        from: &Address,
-        to: &Address,
-        content: &[u8],
+        mail: &Envelope<'_>,
     ) -> Result<Option<String>, Failure> {
+        let &Envelope { from, to, id, content } = mail;
         let connection = &mut session.connection;
-        let mut parameters = Vec::new();
+        let (mut parameters, notify) = match id.filter(|_| session.offers_dsn) {
+            Some(id) => self.report_wanted(id, to),
+            None => (Vec::new(), Vec::new()),
+        };
         if !AsRef::<str>::as_ref(from).is_ascii() || !AsRef::<str>::as_ref(to).is_ascii() {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 return Err(Failure { phase: Phase::Recipient, cause: Cause::Unsupported });
@@ -180,7 +202,7 @@ impl Relay {
         let positive = |code| code / 100 == 2;
         let mail = connection.command(Mail::new(Some(from.clone()), parameters));
         expect(Phase::Sender, &step(Phase::Sender, self.command_timeout, mail).await?, positive)?;
-        let rcpt = connection.command(Rcpt::new(to.clone(), Vec::new()));
+        let rcpt = connection.command(Rcpt::new(to.clone(), notify));
         expect(Phase::Recipient, &step(Phase::Recipient, self.command_timeout, rcpt).await?, positive)?;
         let data = step(Phase::Content, self.command_timeout, connection.command(Data)).await?;
         expect(Phase::Content, &data, |code| code == 354)?;
@@ -188,6 +210,25 @@ impl Relay {
         expect(Phase::Final, &response, positive)?;
         session.mails += 1;
         Ok(queue_id(response.first_line().unwrap_or_default()))
+    }
+
+    /// The parameters of RFC 3461: what to report, by which name, and about whom.
+    fn report_wanted(&self, id: &str, to: &Address) -> (Vec<MailParameter>, Vec<RcptParameter>) {
+        let mail = |keyword: &str, value: &str| MailParameter::Other {
+            keyword: keyword.to_owned(),
+            value: Some(value.to_owned()),
+        };
+        let rcpt = |keyword: &str, value: String| RcptParameter::Other {
+            keyword: keyword.to_owned(),
+            value: Some(value),
+        };
+        let when = if self.dsn_success { "SUCCESS,FAILURE" } else { "FAILURE" };
+        let mut notify = vec![rcpt("NOTIFY", when.to_owned())];
+        let address: &str = to.as_ref();
+        if address.is_ascii() {
+            notify.push(rcpt("ORCPT", format!("rfc822;{address}")));
+        }
+        (vec![mail("RET", "HDRS"), mail("ENVID", id)], notify)
     }
 
     /// Sends the content. Once the last piece is taken the final dot may have left, and a silence means nothing.
