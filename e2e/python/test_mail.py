@@ -2,9 +2,15 @@
 
 import email
 import email.policy
+import json
 import ssl
 import tempfile
 import unittest
+import urllib.request
+from email.message import Message
+from email.mime.base import MIMEBase
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from pathlib import Path
 
 import trustme
@@ -102,6 +108,42 @@ class StockMailServer(unittest.TestCase):
         until_now("the acceptance is counted", accepted)
         self.assertEqual(len(self.mailbox.for_address(person["email"])), 1)
 
+    def test_a_report_that_comes_back_ends_the_delivery_and_sets_the_address_aside(self):
+        person = self.munadi.person("attendee")
+        announcement = self.announce_to(person)
+        _, envelope, message = self.mail_of(person)
+        self.assertRegex(envelope.mail_from, r"^b\+[0-9a-f]{32}\.[0-9a-f]{20}@bounces\.festival\.example$")
+        self.assertIsNone(message["list-unsubscribe"], "what one must know cannot be unsubscribed from")
+        mails = lambda one: self.munadi.counts(one)["by_channel"].get("email", {})
+        until_now("the acceptance is counted", lambda: mails(announcement).get("accepted") == 1)
+
+        report = MIMEMultipart("report", report_type="delivery-status")
+        report["From"], report["To"] = "MAILER-DAEMON@mx.example", envelope.mail_from
+        report["Auto-Submitted"] = "auto-replied"
+        report.attach(MIMEText("There is no such mailbox."))
+        status = MIMEBase("message", "delivery-status")
+        about, recipient = Message(), Message()
+        about["Reporting-MTA"] = "dns; mx.example"
+        recipient["Final-Recipient"] = f"rfc822; {person['email']}"
+        recipient["Action"], recipient["Status"] = "failed", "5.1.1"
+        status.set_payload([about, recipient])
+        report.attach(status)
+        self.assertEqual(self.hand_in(report.as_bytes(policy=email.policy.SMTP)), "recorded")
+        until_now("the bounce is counted", lambda: mails(announcement).get("bounced") == 1)
+
+        again = self.announce_to(person)
+        until_now("the address is left alone", lambda: mails(again).get("suppressed") == 1)
+        self.assertEqual(len(self.mailbox.for_address(person["email"])), 1)
+
+    def hand_in(self, mail):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.munadi.port}/api/v1/mail/bounces",
+            data=mail,
+            headers={"content-type": "message/rfc822"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)["data"]["result"]
+
     def test_a_reader_of_english_has_english_first(self):
         person = self.munadi.person("attendee", language="en")
         self.announce_to(person)
@@ -122,6 +164,8 @@ username = "{USER}"
 password = "{PASSWORD}"
 hello_name = "munadi.invalid"
 from = "Festival <news@festival.example>"
+bounce_domain = "bounces.festival.example"
+public_url = "https://festival.example"
 """
 
 

@@ -2,14 +2,11 @@
 
 import base64
 import json
-import ssl
 import tempfile
-import threading
 import time
 import unittest
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import http_ece
@@ -19,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from munadi import Munadi, until_now
+from receiver import Receiver
 
 
 def base64url(raw):
@@ -27,34 +25,6 @@ def base64url(raw):
 
 def point(key):
     return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-
-
-class PushService(ThreadingHTTPServer):
-    """Answers 201 to everything, and keeps it."""
-
-    def __init__(self, authority):
-        super().__init__(("127.0.0.1", 0), Handler)
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(tls)
-        self.socket = tls.wrap_socket(self.socket, server_side=True)
-        self.origin = f"https://127.0.0.1:{self.server_port}"
-        self.received = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.received.append((self.path, self.headers, body))
-        status = 410 if self.path.startswith("/gone/") else 201
-        self.send_response(status)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
 
 
 class Browser:
@@ -84,7 +54,7 @@ class StockPushService(unittest.TestCase):
         key = ec.generate_private_key(ec.SECP256R1())
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         cls.public_key = key.public_key()
-        cls.service = PushService(authority)
+        cls.service = Receiver(authority, lambda path, _: 410 if path.startswith("/gone/") else 201)
         cls.addClassCleanup(cls.service.shutdown)
         cls.munadi = Munadi.start(f"""
 [workers.webpush]
@@ -127,8 +97,7 @@ ca_file = "{ca_file}"
     def test_another_library_reads_the_message_and_knows_the_sender(self):
         person, browser = self.register("/good/1")
         announcement = self.announce_to(person)
-        arrived = lambda: [one for one in self.service.received if one[0] == "/good/1"]
-        path, headers, body = until_now("the push", arrived)[0]
+        headers, body = until_now("the push", lambda: self.service.on("/good/1"))[0]
         self.assertLessEqual(len(body), 4096)
         message = browser.read(body)
         self.assertEqual(message["title"], "غادروا من البوابة الشمالية")

@@ -10,6 +10,7 @@ use store::Store;
 use streams::{ChangeLog, WorkQueue};
 use tokio::sync::Notify;
 
+use crate::channels::webhook::Webhooks;
 use crate::deliver::Pauses;
 use crate::{Config, Deps, Gateways};
 
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     /// The providers.
     pub(crate) gateways: Gateways,
+    /// Other systems that are told.
+    pub(crate) webhooks: Arc<Webhooks>,
     /// Limits and times.
     pub(crate) config: Arc<Config>,
     /// The process's life.
@@ -44,7 +47,7 @@ pub(crate) struct App {
 
 impl App {
     /// Puts the handles together.
-    pub(crate) fn new(config: Config, deps: Deps, life: &Lifecycle) -> Self {
+    pub(crate) fn new(config: Config, deps: Deps, webhooks: Arc<Webhooks>, life: &Lifecycle) -> Self {
         let Deps { store, log, queue, receipt_key, clock, gateways } = deps;
         Self {
             store,
@@ -53,6 +56,7 @@ impl App {
             receipt_key,
             clock,
             gateways,
+            webhooks,
             config: Arc::new(config),
             life: life.clone(),
             holder: uuid::Uuid::from_u128(rand::random()).to_string().into(),

@@ -7,6 +7,7 @@ pub mod fcm;
 mod fit;
 mod suspects;
 mod tls;
+pub mod webhook;
 pub mod webpush;
 
 use std::path::{Path, PathBuf};

@@ -1,14 +1,16 @@
 //! The workers' limits and times: `[workers]` in the configuration.
 
 mod channel;
+mod registry;
 
 use domain::{Channel, Lane};
 use serde::{Deserialize, Deserializer};
 use service::Faults;
 
-use crate::channels::{apns, email, fcm, webpush};
+use crate::channels::{apns, email, fcm, webhook, webpush};
 
 pub use channel::{ChannelRules, Retry};
+pub use registry::Registry;
 
 /// `[workers]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +39,8 @@ pub struct Config {
     pub receipts: Receipts,
     /// Ends what nobody else ends.
     pub sweeper: Sweeper,
+    /// How old what is known of devices may become.
+    pub registry: Registry,
     /// Apple's push service.
     pub apns: apns::Config,
     /// Google's push service.
@@ -45,6 +49,8 @@ pub struct Config {
     pub webpush: webpush::Config,
     /// The mail relay.
     pub email: email::Config,
+    /// Other systems that are told.
+    pub webhooks: webhook::Config,
 }
 
 /// `[workers.relay]`.
@@ -159,10 +165,12 @@ impl Default for Config {
             deliver: Deliver::default(),
             receipts: Receipts::default(),
             sweeper: Sweeper::default(),
+            registry: Registry::default(),
             apns: apns::Config::default(),
             fcm: fcm::Config::default(),
             webpush: webpush::Config::default(),
             email: email::Config::default(),
+            webhooks: webhook::Config::default(),
         }
     }
 }
@@ -295,10 +303,12 @@ impl Config {
             faults.range("orphan_ms", self.sweeper.orphan_ms, 100..=3_600_000);
             faults.range("batch", self.sweeper.batch, 1..=1_000);
         });
+        faults.section("registry", |faults| self.registry.check(faults));
         faults.section("apns", |faults| self.apns.check(faults));
         faults.section("fcm", |faults| self.fcm.check(faults));
         faults.section("webpush", |faults| self.webpush.check(faults));
         faults.section("email", |faults| self.email.check(faults));
+        faults.section("webhooks", |faults| self.webhooks.check(faults));
         faults.section("deliver", |faults| self.check_sends(faults));
     }
 

@@ -17,10 +17,12 @@ mod leader;
 pub mod metrics;
 mod planner;
 mod receipts;
+mod registry;
 mod relay;
 mod render;
 mod sampler;
 mod sweeper;
+mod webhooks;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use service::Lifecycle;
 use store::Store;
 use streams::{ChangeLog, WorkQueue};
 
-pub use config::{ChannelRules, Config, Deliver, Planner, Receipts, Relay, Retry, Sweeper};
+pub use config::{ChannelRules, Config, Deliver, Planner, Receipts, Registry, Relay, Retry, Sweeper};
 pub use gateways::{Gateways, Renewables};
 
 use app::App;
@@ -58,24 +60,32 @@ pub enum StartError {
     /// The pauses of the lanes could not be read.
     #[error(transparent)]
     Store(#[from] store::StoreError),
+    /// The secret of a webhook cannot be used.
+    #[error(transparent)]
+    Webhook(#[from] channels::GatewayError),
 }
 
 /// Starts every job as owned tasks of `life`. They end when it drains.
 ///
 /// # Errors
-/// [`StartError::Store`] when the database does not answer.
+/// [`StartError::Store`] when the database does not answer, [`StartError::Webhook`] when a webhook's secret is unusable.
 pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<(), StartError> {
     metrics::describe();
-    let app = App::new(config, deps, life);
+    let webhooks = Arc::new(channels::webhook::Webhooks::new(&config.webhooks, Arc::clone(&deps.clock))?);
+    let app = App::new(config, deps, webhooks, life);
     sampler::load_pauses(&app).await?;
     spawn(&app, "workers.relay", relay::run(app.clone()));
     spawn(&app, "workers.planner", planner::run(app.clone()));
     spawn(&app, "workers.expander", planner::run_expander(app.clone()));
     spawn(&app, "workers.receipts", receipts::run(app.clone()));
     spawn(&app, "workers.sweeper", sweeper::run(app.clone()));
+    spawn(&app, "workers.registry", registry::run(app.clone()));
     spawn(&app, "workers.counts", counts::run(app.clone()));
     spawn(&app, "workers.sampler", sampler::run(app.clone()));
     spawn(&app, "workers.credentials", credentials::run(app.clone()));
+    for name in app.webhooks.names() {
+        spawn(&app, "workers.webhook", webhooks::run(app.clone(), name.to_owned()));
+    }
     for worker in deliver::workers(&app) {
         spawn(&app, "workers.deliver", worker.run());
     }

@@ -9,6 +9,7 @@ use store::deliveries::{Move, Settled};
 use store::evidence::RecordOutcome;
 use streams::QueueStats;
 
+use crate::channels::webhook::Told;
 use crate::gateway::{Outcome, Verdict};
 
 /// Age of the oldest change in the outbox, in seconds; 0 when it is empty.
@@ -41,6 +42,8 @@ pub const OLDEST_SECONDS: &str = "notify_oldest_seconds";
 pub const INFLIGHT: &str = "notify_inflight";
 /// Messages that may be under way to a provider at once, by lane and channel; falls when it is too much for it.
 pub const WINDOW: &str = "notify_window";
+/// Requests to other systems, by webhook and result (`taken`, `gone`, `failed`).
+pub const WEBHOOKS: &str = "workers_webhooks_total";
 /// Deliveries that ended because every permitted attempt was spent, by the action of the last one.
 pub const DEAD: &str = "notify_dead_total";
 /// 1 while a lane of a channel stands still because of its configuration.
@@ -73,6 +76,7 @@ pub fn describe() {
     describe_gauge!(OLDEST_SECONDS, "Age of the oldest work item in seconds");
     describe_gauge!(INFLIGHT, "Messages under way to a provider");
     describe_gauge!(WINDOW, "Messages that may be under way to a provider at once");
+    describe_counter!(WEBHOOKS, "Requests to other systems");
     describe_counter!(DEAD, "Deliveries whose permitted attempts are all spent");
     describe_gauge!(LANE_PAUSED, "1 while a lane stands still because of its configuration");
     describe_counter!(TARGETS_DROPPED, "Targets that are used no more");
@@ -211,6 +215,16 @@ pub(crate) fn lanes_paused(paused: &[(Channel, Lane)]) {
             gauge!(LANE_PAUSED, "channel" => channel.as_str(), "lane" => lane.as_str()).set(value);
         }
     }
+}
+
+/// A request to another system has ended.
+pub(crate) fn webhook(name: &str, told: &Told) {
+    let result = match told {
+        Told::Taken => "taken",
+        Told::Gone => "gone",
+        Told::Failed(..) => "failed",
+    };
+    counter!(WEBHOOKS, "webhook" => name.to_owned(), "result" => result).increment(1);
 }
 
 /// How many messages of a lane may be under way now.

@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::backoff::Backoff;
 use crate::failure::chain;
 use crate::leader::Leader;
-use crate::metrics;
+use crate::{metrics, webhooks};
 
 use decide::Decision;
 pub(crate) use expand::run as run_expander;
@@ -187,6 +187,7 @@ async fn handle(app: &App, entry: &streams::Entry) -> Result<bool, PlanError> {
             return Ok(true);
         }
     };
+    webhooks::announce(app, &change).await?;
     match decide::decide(&change, app.config.planner.event_hours_max) {
         Decision::Notify(notification) => {
             let mut tx = app.store.begin().await?;

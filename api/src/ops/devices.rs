@@ -35,7 +35,8 @@ pub(crate) fn etag(device: &Device) -> ETag {
 /// [`StoreError::Database`].
 pub(crate) async fn register(app: &App, tx: &mut Tx, new: &NewDevice) -> Result<(Device, bool), StoreError> {
     let registered = devices::register(tx, new, app.clock.now()).await?;
-    devices::retire_beyond(tx, new.user_id, app.config.limits.devices_per_user_max).await?;
+    let now = app.clock.now();
+    devices::retire_beyond(tx, new.user_id, app.config.limits.devices_per_user_max, now).await?;
     Ok(registered)
 }
 

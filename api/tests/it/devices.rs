@@ -1,8 +1,12 @@
 //! Devices registered for push.
 
-use domain::{Role, UserId};
+use std::time::Duration;
+
+use domain::{DeviceId, Role, Timestamp, UserId};
 use serde_json::{Value, json};
 use store::Engine;
+use store::audience::{self, RefusedTarget, TargetFate};
+use store::devices::{self, Ages, Pruned};
 
 use crate::support::{TestApi, both_engines};
 
@@ -11,6 +15,7 @@ both_engines!(
     a_token_moves_with_its_phone_and_registration_revives_it,
     the_oldest_devices_beyond_the_limit_are_retired,
     a_browser_subscribes_where_it_is_permitted,
+    a_token_is_set_aside_then_retired_then_forgotten_unless_it_registers_again,
 );
 
 fn form(installation: &str, token: &str) -> Value {
@@ -115,4 +120,71 @@ async fn a_browser_subscribes_where_it_is_permitted(engine: Engine) {
         refused.refused(422, "validation_failed");
         assert_eq!(refused.body["errors"][0]["pointer"], "/token", "{endpoint}");
     }
+}
+
+/// What a provider refused, as the workers record it.
+async fn refuse(api: &TestApi, id: i64, registered_at: Timestamp) -> bool {
+    let refused =
+        RefusedTarget { device: DeviceId(id), token: "token-00001", registered_at: Some(registered_at) };
+    let mut tx = api.store.begin().await.unwrap();
+    let now = api.clock_now();
+    let stopped =
+        audience::stop_target(&mut tx, refused, TargetFate::Quarantined, "BadDeviceToken", now).await;
+    tx.commit().await.unwrap();
+    stopped.unwrap()
+}
+
+async fn prune(api: &TestApi) -> Pruned {
+    let now = api.clock_now();
+    let days_ago = |days: u64| now - Duration::from_hours(24 * days);
+    let ages = Ages {
+        registered_before: days_ago(270),
+        quarantined_before: days_ago(30),
+        retired_before: days_ago(30),
+    };
+    let mut tx = api.store.begin().await.unwrap();
+    let pruned = devices::prune(&mut tx, ages, 100, now).await.unwrap();
+    tx.commit().await.unwrap();
+    pruned
+}
+
+async fn a_token_is_set_aside_then_retired_then_forgotten_unless_it_registers_again(engine: Engine) {
+    let api = TestApi::start(engine).await;
+    let amina = UserId(1);
+    let token = api.token_of("amina", &[Role::Attendee]).await;
+    let day = Duration::from_hours(24);
+    // tokens of the API end after minutes, and this takes months
+    let register = async |installation: &str, push_token: &str| {
+        let user = api.token(amina, &[Role::Attendee]);
+        api.post("/api/v1/devices", Some(&user), &form(installation, push_token)).await
+    };
+    let made = api.post("/api/v1/devices", Some(&token), &form("installation-1", "token-00001")).await;
+    let id = made.data(201)["id"].as_i64().unwrap();
+    let first_at = api.clock_now();
+    api.clock.advance(Duration::from_mins(1));
+    register("installation-1", "token-00001").await.data(200);
+    assert!(
+        !refuse(&api, id, first_at).await,
+        "it has registered since the message left: the newer word wins"
+    );
+    assert!(refuse(&api, id, api.clock_now()).await);
+    register("installation-2", "token-00002").await.data(201);
+
+    assert_eq!(prune(&api).await, Pruned::default());
+    api.clock.advance(31 * day);
+    assert_eq!(
+        prune(&api).await,
+        Pruned { retired: 1, deleted: 0 },
+        "nothing was heard of what was set aside"
+    );
+    api.clock.advance(31 * day);
+    assert_eq!(prune(&api).await, Pruned { retired: 0, deleted: 1 });
+    api.clock.advance(210 * day);
+    assert_eq!(
+        prune(&api).await,
+        Pruned { retired: 1, deleted: 0 },
+        "the other one has not registered for months"
+    );
+    let again = register("installation-2", "token-00002").await;
+    assert_eq!(again.data(200)["state"], "active");
 }

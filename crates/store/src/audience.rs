@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{Audience, Channel, DeviceId, Language, UserId};
+use domain::{Audience, Channel, DeviceId, Language, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::binds::Binds;
@@ -29,6 +29,8 @@ pub struct Recipient {
 pub struct Target {
     /// Which.
     pub device_id: DeviceId,
+    /// Of which installation of the app; one phone may be reachable in several ways.
+    pub installation_id: String,
     /// Through which provider.
     pub channel: Channel,
     /// The provider's token.
@@ -108,13 +110,14 @@ async fn targets(
     let mut values = Binds::default();
     let users = values.all(recipients.iter().map(|one| one.user_id.0));
     let sql = format!(
-        "SELECT id, user_id, channel, token, locale FROM devices \
+        "SELECT id, user_id, installation_id, channel, token, locale FROM devices \
          WHERE user_id IN ({users}) AND state = 'active' ORDER BY id"
     );
     for row in store.reader().query_all_raw(statement(store.engine(), sql, values.take())).await? {
         let locale: String = get(&row, "locale")?;
         targets.entry(UserId(get(&row, "user_id")?)).or_default().push(Target {
             device_id: DeviceId(get(&row, "id")?),
+            installation_id: get(&row, "installation_id")?,
             channel: get_word(&row, "channel")?,
             token: get(&row, "token")?,
             language: Language::of_tag(&locale),
@@ -132,25 +135,45 @@ pub enum TargetFate {
     Quarantined,
 }
 
-/// Stops the use of a device's token, unless the device has registered another one since. Whether it was in use.
+/// A token that a provider refused, as it was when it was used.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedTarget<'a> {
+    /// Whose.
+    pub device: DeviceId,
+    /// The token.
+    pub token: &'a str,
+    /// When it had been registered last.
+    pub registered_at: Option<Timestamp>,
+}
+
+/// Stops the use of a device's token, unless the device has registered since, this token or another one. Whether it was
+/// in use.
 ///
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn stop_target(
     tx: &mut Tx,
-    device: DeviceId,
-    token: &str,
+    refused: RefusedTarget<'_>,
     fate: TargetFate,
     reason: &str,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
     let state = match fate {
         TargetFate::Retired => "retired",
         TargetFate::Quarantined => "quarantined",
     };
-    let sql = "UPDATE devices SET state = $3, state_reason = $4, version = version + 1 \
-               WHERE id = $1 AND token = $2 AND state = 'active'";
+    let sql = "UPDATE devices SET state = $3, state_reason = $4, state_at = $5, version = version + 1 \
+               WHERE id = $1 AND token = $2 AND state = 'active' AND registered_at <= $6";
     let engine = tx.engine();
-    let values = [device.0.into(), token.into(), state.into(), reason.into()];
+    let registered_at = refused.registered_at.unwrap_or(now);
+    let values = [
+        refused.device.0.into(),
+        refused.token.into(),
+        state.into(),
+        reason.into(),
+        now.as_microsecond().into(),
+        registered_at.as_microsecond().into(),
+    ];
     let done = tx.connection().execute_raw(statement(engine, sql, values)).await?;
     Ok(done.rows_affected() > 0)
 }

@@ -13,8 +13,8 @@ use crate::{Engine, Store, StoreError, Tx};
 const COLUMNS: &str = "id, user_id, installation_id, platform, channel, token_kind, locale, app_version, state, \
                        state_reason, registered_at, version";
 
-/// `$1`: channel, `$2`: token, `$3`: the installation that has it now.
-pub(crate) const TAKE_OVER: &str = "UPDATE devices SET state = 'retired', state_reason = 'token_moved', \
+/// `$1`: channel, `$2`: token, `$3`: the installation that has it now, `$4`: now.
+pub(crate) const TAKE_OVER: &str = "UPDATE devices SET state = 'retired', state_reason = 'token_moved', state_at = $4, \
     version = version + 1 WHERE channel = $1 AND token = $2 AND installation_id <> $3 AND state <> 'retired'";
 
 /// Declares an enum of words.
@@ -162,6 +162,7 @@ pub async fn register(tx: &mut Tx, new: &NewDevice, now: Timestamp) -> Result<(D
         Value::from(channel.as_str()),
         Value::from(new.token.as_str()),
         Value::from(new.installation_id.as_str()),
+        Value::from(now.as_microsecond()),
     ];
     tx.connection().execute_raw(statement(engine, TAKE_OVER, values)).await?;
     let sql = format!(
@@ -169,7 +170,7 @@ pub async fn register(tx: &mut Tx, new: &NewDevice, now: Timestamp) -> Result<(D
          state, registered_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'active', $9, 1) \
          ON CONFLICT (installation_id, channel) DO UPDATE SET user_id = excluded.user_id, \
          platform = excluded.platform, token = excluded.token, token_kind = excluded.token_kind, \
-         locale = excluded.locale, app_version = excluded.app_version, state = 'active', state_reason = NULL, \
+         locale = excluded.locale, app_version = excluded.app_version, state = 'active', state_reason = NULL, state_at = NULL, \
          registered_at = excluded.registered_at, version = devices.version + 1 RETURNING {COLUMNS}"
     );
     let values = [
@@ -194,13 +195,60 @@ pub async fn register(tx: &mut Tx, new: &NewDevice, now: Timestamp) -> Result<(D
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn retire_beyond(tx: &mut Tx, user_id: UserId, active_max: u32) -> Result<u64, StoreError> {
-    let sql = "UPDATE devices SET state = 'retired', state_reason = 'too_many', version = version + 1 \
+pub async fn retire_beyond(
+    tx: &mut Tx,
+    user_id: UserId,
+    active_max: u32,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let sql = "UPDATE devices SET state = 'retired', state_reason = 'too_many', state_at = $3, version = version + 1 \
                WHERE user_id = $1 AND state = 'active' AND id NOT IN (SELECT id FROM devices WHERE user_id = $1 \
                AND state = 'active' ORDER BY registered_at DESC, id DESC LIMIT $2)";
-    let values = [Value::from(user_id.0), Value::from(i64::from(active_max))];
+    let values =
+        [Value::from(user_id.0), Value::from(i64::from(active_max)), Value::from(now.as_microsecond())];
     let engine = tx.engine();
     Ok(tx.connection().execute_raw(statement(engine, sql, values)).await?.rows_affected())
+}
+
+/// How old what is in the registry may become.
+#[derive(Debug, Clone, Copy)]
+pub struct Ages {
+    /// A token that was last registered before this is of no more use: its app was removed, or never opened again.
+    pub registered_before: Timestamp,
+    /// What was set aside before this, and heard of no more, is gone.
+    pub quarantined_before: Timestamp,
+    /// What is gone since before this is forgotten.
+    pub retired_before: Timestamp,
+}
+
+/// What a look through the registry did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Tokens that are not used any more.
+    pub retired: u64,
+    /// Devices that are forgotten.
+    pub deleted: u64,
+}
+
+/// Retires old tokens, and forgets those that were retired long ago; at most `rows_max` of each.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn prune(tx: &mut Tx, ages: Ages, rows_max: u32, now: Timestamp) -> Result<Pruned, StoreError> {
+    let engine = tx.engine();
+    let retire = "UPDATE devices SET state = 'retired', \
+        state_reason = CASE WHEN state = 'active' THEN 'stale' ELSE state_reason END, state_at = $1, \
+        version = version + 1 WHERE id IN (SELECT id FROM devices WHERE (state = 'active' AND registered_at < $2) \
+        OR (state = 'quarantined' AND COALESCE(state_at, registered_at) < $3) ORDER BY id LIMIT $4)";
+    let at = |instant: Timestamp| Value::from(instant.as_microsecond());
+    let limit = Value::from(i64::from(rows_max));
+    let values = [at(now), at(ages.registered_before), at(ages.quarantined_before), limit.clone()];
+    let retired = tx.connection().execute_raw(statement(engine, retire, values)).await?.rows_affected();
+    let delete = "DELETE FROM devices WHERE id IN (SELECT id FROM devices WHERE state = 'retired' \
+        AND COALESCE(state_at, registered_at) < $1 ORDER BY id LIMIT $2)";
+    let values = [at(ages.retired_before), limit];
+    let deleted = tx.connection().execute_raw(statement(engine, delete, values)).await?.rows_affected();
+    Ok(Pruned { retired, deleted })
 }
 
 /// The devices of a user, by id, after `after`.

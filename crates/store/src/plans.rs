@@ -122,7 +122,7 @@ fn hot() -> Vec<(&'static str, String, Vec<Value>, [&'static str; 2])> {
         (
             "a push token elsewhere",
             devices::TAKE_OVER.to_owned(),
-            vec![Value::from("fcm"), Value::from("token-7"), Value::from("x")],
+            vec![Value::from("fcm"), Value::from("token-7"), Value::from("x"), now()],
             same("devices_channel_token"),
         ),
         (

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::{Action, Channel, DeliveryId, Times, Timestamp};
 use futures_util::stream::{self, StreamExt};
-use store::audience::{self, TargetFate};
+use store::audience::{self, RefusedTarget, TargetFate};
 use store::deliveries::{self, Begin, Sending, Settled, Settlement};
 use store::mail_addresses::{self, Bounce};
 use store::notifications::Notification;
@@ -326,7 +326,9 @@ impl<'a> Page<'a> {
             }
             return Ok(());
         };
-        if audience::stop_target(tx, device, &done.sending.target, fate, &outcome.reason).await? {
+        let token = &done.sending.target;
+        let refused = RefusedTarget { device, token, registered_at: done.sending.registered_at };
+        if audience::stop_target(tx, refused, fate, &outcome.reason, self.worker.app.now()).await? {
             metrics::target_stopped(self.worker.channel, fate);
         }
         Ok(())

@@ -124,7 +124,10 @@ fn deliveries_of(
     gateways: &Gateways,
 ) -> Vec<NewDelivery> {
     let mut all = vec![delivery(notification, recipient, Channel::Socket, None)];
-    all.extend(recipient.targets.iter().map(|one| delivery(notification, recipient, one.channel, Some(one))));
+    all.extend(
+        preferred(&recipient.targets, gateways)
+            .map(|one| delivery(notification, recipient, one.channel, Some(one))),
+    );
     if mails(notification, rules) {
         all.push(delivery(notification, recipient, Channel::Email, None));
     }
@@ -138,6 +141,19 @@ fn deliveries_of(
         }
     }
     all
+}
+
+/// One target for each installation: a phone that is reachable through Apple and through Firebase shows a message once.
+/// Firebase is the way round, so the other one is preferred where it is configured.
+fn preferred<'a>(targets: &'a [Target], gateways: &'a Gateways) -> impl Iterator<Item = &'a Target> {
+    targets.iter().filter(move |one| {
+        let has_better = |other: &Target| {
+            other.installation_id == one.installation_id
+                && other.channel != Channel::Fcm
+                && gateways.reach(other.channel)
+        };
+        one.channel != Channel::Fcm || !targets.iter().any(has_better)
+    })
 }
 
 fn mails(notification: &Notification, rules: &Planner) -> bool {
@@ -170,5 +186,52 @@ fn delivery(
         suppressed: None,
         queued_at: notification.created_at,
         expires_at: notification.expires_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use domain::DeviceId;
+
+    use super::*;
+    use crate::gateway::{Gateway, Outcome, Outgoing};
+
+    struct Nobody;
+
+    #[async_trait]
+    impl Gateway for Nobody {
+        async fn send(&self, _: &Outgoing) -> Outcome {
+            unreachable!("nothing is sent")
+        }
+    }
+
+    #[test]
+    fn a_phone_that_registered_twice_is_reached_once() {
+        let target = |id, installation: &str, channel| Target {
+            device_id: DeviceId(id),
+            installation_id: installation.to_owned(),
+            channel,
+            token: id.to_string(),
+            language: None,
+        };
+        let targets = [
+            target(1, "iphone", Channel::Fcm),
+            target(2, "iphone", Channel::Apns),
+            target(3, "android", Channel::Fcm),
+            target(4, "browser", Channel::Webpush),
+        ];
+        let ids = |gateways: &Gateways| {
+            preferred(&targets, gateways).map(|one| one.device_id.0).collect::<Vec<_>>()
+        };
+        let both = Gateways { apns: Some(Arc::new(Nobody)), ..Gateways::default() };
+        assert_eq!(ids(&both), [2, 3, 4]);
+        assert_eq!(
+            ids(&Gateways::default()),
+            [1, 2, 3, 4],
+            "where Apple is not configured, Firebase is the only way"
+        );
     }
 }

@@ -1,10 +1,10 @@
-//! Mailboxes that mail systems have refused.
+//! Mailboxes that mail systems have refused, and since when a device is as it is.
 
 use sea_orm_migration::prelude::*;
 
-use super::table::{index, int, table, text};
+use super::table::{index, int, int_null, table, text};
 
-/// Adds `mail_addresses`.
+/// Adds `mail_addresses` and `devices.state_at`.
 #[derive(Debug)]
 pub(super) struct Migration;
 
@@ -26,6 +26,9 @@ impl MigrationTrait for Migration {
             .col(int("last_at"))
             .take();
         manager.create_table(addresses).await?;
-        manager.create_index(index("mail_addresses", &["last_at"])).await
+        manager.create_index(index("mail_addresses", &["last_at"])).await?;
+        let state_at = &mut int_null("state_at"); // null: since it was registered
+        manager.alter_table(Table::alter().table("devices").add_column(state_at).take()).await?;
+        manager.create_index(index("devices", &["state", "registered_at"])).await
     }
 }
