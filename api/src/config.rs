@@ -216,6 +216,11 @@ impl Default for Sessions {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Festival {
+    /// What the festival is called in calendars and schedule files. 1 to 200 characters.
+    pub name: String,
+    /// Scheme and host under which the public reaches this API, such as `https://api.festival.example`, for the addresses in
+    /// calendars and schedule files. Empty: as each request says.
+    pub public_url: String,
     /// IANA zone of the festival: local times are read in it and days are counted in it unless a request says
     /// otherwise.
     pub time_zone: String,
@@ -228,15 +233,21 @@ pub struct Festival {
     /// Seconds for which proxies and clients may keep a schedule. 0 to 3,600. Too low: every visitor's look costs a
     /// query. Too high: who does not listen on a socket sees old times.
     pub schedule_max_age_secs: u64,
+    /// Events of one calendar or schedule file. 100 to 100,000; above it the file is refused, and has to be asked for
+    /// day by day. Too low: calendars stay empty. Too high: one request takes long and much memory.
+    pub feed_events_max: u32,
 }
 
 impl Default for Festival {
     fn default() -> Self {
         Self {
+            name: "Al-Alamein Festival".to_owned(),
+            public_url: String::new(),
             time_zone: "Africa/Cairo".to_owned(),
             day_start_hour: 6,
             schedule_events_max: 2_000,
             schedule_max_age_secs: 15,
+            feed_events_max: 20_000,
         }
     }
 }
@@ -357,6 +368,17 @@ impl Festival {
         faults.range("day_start_hour", self.day_start_hour, 0..=12);
         faults.range("schedule_events_max", self.schedule_events_max, 10..=20_000);
         faults.range("schedule_max_age_secs", self.schedule_max_age_secs, 0..=3_600);
+        faults.range("feed_events_max", self.feed_events_max, 100..=100_000);
+        if !(1..=200).contains(&self.name.trim().chars().count()) || self.name.chars().any(char::is_control) {
+            faults.add("name", "must have 1 to 200 characters on one line".to_owned());
+        }
+        let host =
+            self.public_url.strip_prefix("https://").or_else(|| self.public_url.strip_prefix("http://"));
+        let plain = |host: &str| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic());
+        if !self.public_url.is_empty() && !host.is_some_and(plain) {
+            let rule = format!("must be empty or begin with https:// or http://, is {:?}", self.public_url);
+            faults.add("public_url", rule);
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The routes, one file a resource. `venues`, `categories`, `performers`, `events` and `schedule` are the programme;
+//! The routes, one file a resource. `venues`, `categories`, `performers`, `events`, `schedule` and `feeds` are the programme;
 //! the others are people, their phones, and what is said to them.
 
 mod announcements;
@@ -7,6 +7,7 @@ mod categories;
 mod devices;
 mod edit;
 mod events;
+mod feeds;
 mod import;
 mod mail;
 mod me;
@@ -42,5 +43,6 @@ pub(crate) fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(performers::routes())
         .merge(events::routes())
         .merge(schedule::routes())
+        .merge(feeds::routes())
         .merge(import::routes(config))
 }

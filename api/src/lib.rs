@@ -14,6 +14,7 @@ mod error;
 mod etag;
 mod extract;
 mod fault;
+mod feeds;
 mod frame;
 mod gate;
 mod http;

@@ -167,14 +167,22 @@ async fn at_venue(
     cached(&app, &view, shown, change.map(|at| at.since(now).as_secs()))
 }
 
+/// The date of `?day=`.
+///
+/// # Errors
+/// [`Code::InvalidQuery`] when it is none.
+pub(crate) fn festival_day(text: Option<&str>) -> Result<Option<Date>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let date = text.parse::<Date>().ok().filter(|date| (1970..2200).contains(&date.year()));
+    let mut checks = Checks::default();
+    checks.ensure(date.is_some(), "/day", Rule::Malformed("a date such as 2026-07-15"));
+    checks.query()?;
+    Ok(date)
+}
+
 impl ScheduleQuery {
     fn date(&self) -> Result<Option<Date>, ApiError> {
-        let Some(text) = &self.day else { return Ok(None) };
-        let date = text.parse::<Date>().ok().filter(|date| (1970..2200).contains(&date.year()));
-        let mut checks = Checks::default();
-        checks.ensure(date.is_some(), "/day", Rule::Malformed("a date such as 2026-07-15"));
-        checks.query()?;
-        Ok(date)
+        festival_day(self.day.as_deref())
     }
 
     fn window(&self, days: &FestivalDays) -> Result<Option<Slot>, ApiError> {

@@ -67,8 +67,18 @@ pub(super) struct Person {
     pub(super) guid: Option<String>,
     #[serde(default)]
     pub(super) id: Option<PersonNumber>,
-    #[serde(alias = "name")]
-    pub(super) public_name: String,
+    /// What some tools write beside or instead of [`Self::name`].
+    #[serde(default)]
+    public_name: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+}
+
+impl Person {
+    /// What they are called, where that is said.
+    pub(super) fn public_name(&self) -> Option<&str> {
+        self.public_name.as_deref().or(self.name.as_deref())
+    }
 }
 
 /// Some tools write numbers, some texts.

@@ -199,7 +199,7 @@ impl Reader {
         }
         let mut keys = Vec::new();
         for (index, person) in people.iter().enumerate() {
-            let public_name = person.public_name.trim();
+            let public_name = person.public_name().unwrap_or_default().trim();
             name(&format!("{path}[{index}].public_name"), public_name, note);
             let key = match (&person.guid, &person.id) {
                 (Some(guid), _) if !guid.trim().is_empty() => guid.clone(),

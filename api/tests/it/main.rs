@@ -8,6 +8,7 @@ mod bounces;
 mod devices;
 mod document;
 mod events;
+mod feeds;
 mod festival;
 mod frame;
 mod idempotency;

@@ -39,6 +39,8 @@ pub struct Event {
     pub performers: Vec<PerformerName>,
     /// Rises by one with each change.
     pub version: i64,
+    /// Rises by one with each change of time, venue or status: what calendars call the sequence.
+    pub revision: i64,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -272,9 +274,16 @@ pub async fn update(
     let now = binds.one(now.as_microsecond());
     let (key, version) = (binds.one(id.0), binds.one(version));
     let set: Vec<_> = columns.iter().map(|(name, place)| format!("{name} = {place}")).collect();
+    let moved: Vec<_> = columns
+        .iter()
+        .filter(|(name, _)| ["venue_id", "status", "starts_at", "ends_at"].contains(name))
+        .map(|(name, place)| format!("{name} <> {place}"))
+        .collect();
     let sql = format!(
-        "UPDATE events SET {}, version = version + 1, updated_at = {now} WHERE id = {key} AND version = {version}",
-        set.join(", ")
+        "UPDATE events SET {}, version = version + 1, revision = revision + CASE WHEN {} THEN 1 ELSE 0 END, \
+         updated_at = {now} WHERE id = {key} AND version = {version}",
+        set.join(", "),
+        moved.join(" OR ")
     );
     let engine = tx.engine();
     let done = tx.connection().execute_raw(statement(engine, sql, binds.take())).await?;

@@ -13,6 +13,7 @@ mod sql;
 
 pub mod announcements;
 pub mod audience;
+pub mod calendars;
 pub mod categories;
 pub mod deliveries;
 pub mod devices;

@@ -13,7 +13,7 @@ use crate::{Engine, StoreError, categories, performers, venues};
 /// The columns that [`load`] reads.
 pub(super) const COLUMNS: &str = "events.id, events.guid, events.venue_id, events.category_id, events.status, \
     events.title_json, events.description_json, events.language, events.starts_at, events.ends_at, \
-    events.time_zone, events.capacity, events.version, events.created_at, events.updated_at";
+    events.time_zone, events.capacity, events.version, events.revision, events.created_at, events.updated_at";
 
 /// The events that `sql` selects, in its order, with all that belongs to them.
 pub(super) async fn load<C: ConnectionTrait>(
@@ -62,6 +62,7 @@ pub(super) async fn load<C: ConnectionTrait>(
             plan,
             performers,
             version: get(row, "version")?,
+            revision: get(row, "revision")?,
             created_at: get_at(row, "created_at")?,
             updated_at: get_at(row, "updated_at")?,
         })
