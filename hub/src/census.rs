@@ -45,16 +45,19 @@ enum Packed {
 
 impl From<AddressPrefix> for Packed {
     fn from(AddressPrefix(bits): AddressPrefix) -> Self {
-        let [upper, lower] = [bits >> 64, bits].map(|half| (half & u128::from(u64::MAX)) as u64);
-        if lower == 0 { Self::Upper(upper.to_ne_bytes()) } else { Self::Lower(lower.to_ne_bytes()) }
+        match bits.to_be_bytes().as_chunks::<8>().0 {
+            [upper, [0, 0, 0, 0, 0, 0, 0, 0]] => Self::Upper(*upper),
+            [.., lower] => Self::Lower(*lower),
+            [] => Self::Lower([0; 8]),
+        }
     }
 }
 
 impl From<Packed> for AddressPrefix {
     fn from(packed: Packed) -> Self {
         Self(match packed {
-            Packed::Upper(bytes) => u128::from(u64::from_ne_bytes(bytes)) << 64,
-            Packed::Lower(bytes) => u128::from(u64::from_ne_bytes(bytes)),
+            Packed::Upper(bytes) => u128::from(u64::from_be_bytes(bytes)) << 64,
+            Packed::Lower(bytes) => u128::from(u64::from_be_bytes(bytes)),
         })
     }
 }

@@ -15,6 +15,10 @@ pub(crate) struct Users(HashMap<Arc<str>, Connections>);
 #[derive(Debug)]
 enum Connections {
     One(ConnectionIndex),
+    #[expect(
+        clippy::box_collection,
+        reason = "few users have several, and each entry has the size of the largest"
+    )]
     Several(Box<Vec<ConnectionIndex>>),
 }
 

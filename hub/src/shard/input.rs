@@ -151,8 +151,7 @@ impl Shard {
     pub(super) fn read(&mut self, key: Key, ended: bool) {
         let mut buffer = std::mem::take(&mut self.read_buffer);
         let mut turns = 0..READS_PER_TURN;
-        loop {
-            let Some(connection) = self.get(key) else { break };
+        while let Some(connection) = self.get(key) {
             if connection.paused.is_some() {
                 break; // it is read again when it goes on
             }

@@ -148,7 +148,7 @@ mod tests {
             Wire::Events | Wire::OneWayEvents => {
                 let text = String::from_utf8(payloads.concat()).unwrap();
                 text.split_terminator("\n\n")
-                    .map(|event| event["data: ".len()..].as_bytes().to_vec())
+                    .map(|event| event.as_bytes()["data: ".len()..].to_vec())
                     .collect()
             }
         }

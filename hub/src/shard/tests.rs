@@ -36,6 +36,8 @@ use crate::session::Pings;
 use crate::socket::Handover;
 use crate::wire::Wire;
 
+mod order;
+
 /// One shard with one partition.
 struct Stand {
     inbox: mpsc::Sender<Message>,
@@ -235,8 +237,23 @@ impl Peer {
     }
 
     fn read(&mut self) {
+        assert!(self.read_from(), "the shard is silent");
+    }
+
+    /// Reads what is there, if anything.
+    fn read_some(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let something = self.read_from();
+        self.stream.set_nonblocking(false).unwrap();
+        something
+    }
+
+    fn read_from(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        let count = self.stream.read(&mut buffer).expect("the shard is silent");
+        let count = match self.stream.read(&mut buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
+            read => read.unwrap(),
+        };
         assert!(count > 0, "the socket was dropped");
         let mut input = Input::new(&mut buffer[..count]);
         while let Some(event) = self.decoder.next(&mut input).unwrap() {
@@ -249,6 +266,7 @@ impl Peer {
                 other => panic!("{other:?}"),
             }
         }
+        true
     }
 }
 
