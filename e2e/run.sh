@@ -2,7 +2,7 @@
 # Runs every end-to-end suite against the built binaries. The last line is `N passed, N failed`.
 #
 # The binaries are those that MUNADI_BIN, MUNADI_STANDINS_BIN, LOADTEST_BIN and TESTKIT_SERVERS_BIN name; without
-# MUNADI_BIN, all are built first. E2E_ONLY names the suites to run (js, python, smoke, crash, split; all of them by
+# MUNADI_BIN, all are built first. E2E_ONLY names the suites to run (js, python, smoke, crash, split, load; all of them by
 # default). E2E_USERS and E2E_ROUNDS are the size of the smoke and crash runs, E2E_MOVE_MS what a move may take.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -18,7 +18,7 @@ export MUNADI_STANDINS_BIN=${MUNADI_STANDINS_BIN:-$built/munadi-standins}
 export LOADTEST_BIN=${LOADTEST_BIN:-$built/loadtest}
 export TESTKIT_SERVERS_BIN=${TESTKIT_SERVERS_BIN:-$built/testkit-servers}
 
-only=${E2E_ONLY:-js python smoke crash split}
+only=${E2E_ONLY:-js python smoke crash split load}
 users=${E2E_USERS:-200}
 rounds=${E2E_ROUNDS:-5}
 # an idle machine shows a move within 20 ms; a busy one with a debug build still has to beat the relay's poll of 500 ms
@@ -93,6 +93,29 @@ wanted smoke && run_loadtest smoke "$LOADTEST_BIN" smoke --spawn --users "$users
 wanted crash && run_loadtest crash "$LOADTEST_BIN" crash --rounds "$rounds"
 wanted split && run_loadtest split "$TESTKIT_SERVERS_BIN" -- bash -c '
   exec "$LOADTEST_BIN" crash --rounds "$0" --split --postgres "$TEST_DATABASE_URL" --redis "$TEST_REDIS_URL"' "$rounds"
+
+# every scenario of the load test once, as small as it can be: that it runs, and loses nothing. What it measures here says
+# nothing.
+run_load() {
+  local scenario
+  small() { echo "== loadtest $*"; "$LOADTEST_BIN" "$@" 2>/dev/null; }
+  for scenario in \
+    "fanout --clients 100 --rate 20 --dialect centrifuge-protobuf --publish centrifugo" \
+    "burst --clients 50 --at-once 20 --dialect pusher --publish pusher" \
+    "topics --clients 100 --topics 10 --rate 50" \
+    "mixed --clients 100 --messages 8 --rate 20" \
+    "connect --clients 100 --own-tokens" \
+    "idle --clients 50 --seconds 0.5" \
+    "storm --nodes 2 --clients 50 --missed 5" \
+    "emergency --clients 50 --at-once 10 --emergencies 2" \
+    "million --clients 100 --per-process 50 --broadcasts 2" \
+    "soak --users 60 --minutes 0.1 --cut-seconds 2"; do
+    case $scenario in fanout* | burst* | topics*) scenario+=" --seconds 1 --warm-seconds 0.2 --rounds 1" ;; connect*) scenario+=" --rounds 1" ;; esac
+    # shellcheck disable=SC2086
+    run_loadtest "${scenario%% *}" small $scenario
+  done
+}
+wanted load && run_load
 
 [ "${#broken[@]}" -eq 0 ] || echo "e2e: failed suites: ${broken[*]}"
 echo "$passed passed, $failed failed"

@@ -10,7 +10,7 @@ mod engine;
 mod order;
 mod wires;
 
-pub(crate) use book::{Latencies, histogram};
+pub(crate) use book::Latencies;
 pub(crate) use engine::run;
 pub(crate) use order::{Ask, Order, Outcome, Status, Token};
 pub(crate) use wires::{Wire, hs256};

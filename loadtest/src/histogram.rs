@@ -1,27 +1,21 @@
-//! Latencies of many tasks in fixed memory.
-//!
-//! Log-linear buckets, as `HdrHistogram` has them: each power of two is cut into 32, so a quantile is off by at
-//! most 1/32 of its value. Recording is one atomic addition.
+//! Latencies: counted exactly enough, in fixed memory, and shown in milliseconds.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// Buckets per power of two.
-const STEPS: u64 = 32;
-/// Powers of two after the first linear stretch: values up to 2^36 µs, 19 hours.
-const POWERS: u64 = 32;
+/// Longest latency that is told apart, in microseconds: an hour.
+pub(crate) const LATENCY_MAX_US: u64 = 3_600_000_000;
+/// Digits that are kept of a latency.
+const DIGITS: u8 = 3;
 
-/// Counts of latencies. Shared by reference.
+/// Counts of latencies of many tasks. Shared by reference.
 #[derive(Debug)]
-pub(crate) struct Histogram {
-    buckets: Box<[AtomicU64]>,
-    max_us: AtomicU64,
-}
+pub(crate) struct Histogram(Mutex<hdrhistogram::Histogram<u64>>);
 
-/// What a [`Histogram`] says, in milliseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// What a histogram says, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Quantiles {
     /// How many latencies were recorded.
     pub count: u64,
@@ -37,8 +31,7 @@ pub(crate) struct Quantiles {
 
 impl Default for Histogram {
     fn default() -> Self {
-        let buckets = (0..STEPS * (POWERS + 1)).map(|_| AtomicU64::new(0)).collect();
-        Self { buckets, max_us: AtomicU64::new(0) }
+        Self(Mutex::new(of_microseconds()))
     }
 }
 
@@ -46,42 +39,33 @@ impl Histogram {
     /// Counts one latency.
     pub(crate) fn record(&self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.buckets[bucket(us)].fetch_add(1, Ordering::Relaxed);
-        self.max_us.fetch_max(us, Ordering::Relaxed);
+        self.0.lock().expect("no holder of this lock panics").saturating_record(us);
     }
 
     /// The quantiles of what was recorded; zeros when nothing was.
     pub(crate) fn quantiles(&self) -> Quantiles {
-        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
-        let count = counts.iter().sum();
-        let max_us = self.max_us.load(Ordering::Relaxed);
-        let at = |permille: u64| milliseconds(quantile(&counts, count, permille).min(max_us));
-        Quantiles { count, p50_ms: at(500), p99_ms: at(990), p999_ms: at(999), max_ms: milliseconds(max_us) }
+        Quantiles::of_histogram(&self.0.lock().expect("no holder of this lock panics"))
     }
 }
 
-/// The upper edge of the bucket in which the quantile lies.
-fn quantile(counts: &[u64], total: u64, permille: u64) -> u64 {
-    let rank = (total * permille).div_ceil(1000).max(1);
-    let mut seen = 0;
-    for (index, count) in counts.iter().enumerate() {
-        seen += count;
-        if seen >= rank {
-            return upper_edge(index as u64);
+impl Quantiles {
+    /// The quantiles of latencies in microseconds; zeros when there are none.
+    pub(crate) fn of_histogram(histogram: &hdrhistogram::Histogram<u64>) -> Self {
+        let max = histogram.max();
+        let at = |quantile: f64| milliseconds(histogram.value_at_quantile(quantile).min(max));
+        Self {
+            count: histogram.len(),
+            p50_ms: at(0.5),
+            p99_ms: at(0.99),
+            p999_ms: at(0.999),
+            max_ms: milliseconds(max),
         }
     }
-    0
 }
 
-fn bucket(us: u64) -> usize {
-    let power = (us / STEPS).checked_ilog2().map_or(0, |power| u64::from(power) + 1).min(POWERS);
-    let index = if power == 0 { us } else { power * STEPS + (us >> (power - 1)).min(2 * STEPS - 1) - STEPS };
-    usize::try_from(index).expect("an index below 1,100 fits")
-}
-
-fn upper_edge(index: u64) -> u64 {
-    let (power, step) = (index / STEPS, index % STEPS);
-    if power == 0 { step } else { ((STEPS + step + 1) << (power - 1)) - 1 }
+/// An empty histogram of latencies in microseconds.
+pub(crate) fn of_microseconds() -> hdrhistogram::Histogram<u64> {
+    hdrhistogram::Histogram::new_with_bounds(1, LATENCY_MAX_US, DIGITS).expect("the bounds are in order")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds of hours lie far below 2^53")]
@@ -94,26 +78,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_lies_in_its_bucket_with_little_error() {
-        for us in (0..5_000).chain([1 << 20, 123_456_789, 1 << 35]) {
-            let edge = upper_edge(bucket(us) as u64);
-            assert!(edge >= us && edge - us <= us / STEPS, "{us} has the edge {edge}");
-        }
-        assert_eq!(bucket(u64::MAX) as u64, STEPS * (POWERS + 1) - 1);
-    }
-
-    #[test]
     fn quantiles_are_those_of_the_values() {
         let histogram = Histogram::default();
-        assert!(histogram.quantiles().max_ms < f64::EPSILON);
+        assert_eq!(histogram.quantiles(), Quantiles::default());
         for ms in 1..=1000 {
             histogram.record(Duration::from_millis(ms));
         }
+        histogram.record(Duration::MAX); // as long as can be told apart
         let found = histogram.quantiles();
-        assert_eq!(found.count, 1000);
-        for (found, exact) in [(found.p50_ms, 500.0), (found.p99_ms, 990.0), (found.p999_ms, 999.0)] {
-            assert!((exact..=exact * 1.04).contains(&found), "{found} for {exact}");
+        assert_eq!(found.count, 1001);
+        for (found, exact) in [(found.p50_ms, 501.0), (found.p99_ms, 991.0), (found.p999_ms, 1000.0)] {
+            assert!((exact * 0.999..=exact * 1.001).contains(&found), "{found} for {exact}");
         }
-        assert!((found.max_ms - 1000.0).abs() < f64::EPSILON);
+        assert!((found.max_ms - 3_600_000.0).abs() < 3_600.0, "{}", found.max_ms);
     }
 }

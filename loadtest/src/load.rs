@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cores::Cores;
 use crate::crew::{Crew, Roll};
-use crate::generator::{Ask, Latencies, Outcome, histogram};
+use crate::generator::{Ask, Latencies, Outcome};
+use crate::histogram::{Quantiles, of_microseconds};
 use crate::machine::{nanos, now_ns};
 use crate::process::{self, Memory, Usage};
 use crate::publisher::{Content, Published, Publisher};
@@ -81,20 +82,6 @@ pub(crate) struct Measured {
     pub publisher_late_ms: f64,
     /// From dialing until everything was subscribed to.
     pub connect: Quantiles,
-}
-
-/// Latencies in milliseconds.
-#[expect(clippy::struct_field_names, reason = "units come last")]
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Quantiles {
-    /// Half of them are at most this long.
-    pub p50_ms: f64,
-    /// 99 of 100 are.
-    pub p99_ms: f64,
-    /// 999 of 1,000 are.
-    pub p999_ms: f64,
-    /// All of them are.
-    pub max_ms: f64,
 }
 
 /// A crew that is in, and a publisher that has connected.
@@ -235,7 +222,7 @@ fn measured(
         generator,
         memory,
         latency: Quantiles::of(&latencies),
-        latencies: Latencies(merged(&latencies)),
+        latencies: merged(&latencies),
         by_second,
         publisher_late_ms: seconds(published.late_max_ns) * 1_000.0,
         connect: Quantiles::of(&connects),
@@ -245,18 +232,17 @@ fn measured(
 impl Quantiles {
     /// The quantiles of what was recorded; zeros when nothing was.
     pub(crate) fn of(latencies: &Latencies) -> Self {
-        let mut all = histogram();
+        let mut all = of_microseconds();
         latencies.add_to(&mut all);
-        let at = |quantile: f64| float(all.value_at_quantile(quantile).min(all.max())) / 1_000.0;
-        Self { p50_ms: at(0.5), p99_ms: at(0.99), p999_ms: at(0.999), max_ms: float(all.max()) / 1_000.0 }
+        Self::of_histogram(&all)
     }
 }
 
-/// The same latencies, each once.
-fn merged(latencies: &Latencies) -> Vec<(u64, u64)> {
-    let mut all = histogram();
+/// The same latencies, each once and in order.
+pub(crate) fn merged(latencies: &Latencies) -> Latencies {
+    let mut all = of_microseconds();
     latencies.add_to(&mut all);
-    all.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).collect()
+    Latencies(all.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).collect())
 }
 
 fn seconds(ns: u64) -> f64 {

@@ -2,11 +2,14 @@
 
 mod announce;
 mod api;
+mod bench;
 mod client;
+mod connect;
 mod cores;
 mod crash;
 mod crew;
 mod crowd;
+mod emergency;
 mod floor;
 mod follower;
 mod frames;
@@ -14,12 +17,16 @@ mod generator;
 mod histogram;
 mod hostile;
 mod http1;
+mod idle;
 mod load;
 mod machine;
+mod million;
+mod mixed;
 mod payload;
 mod process;
 mod programme;
 mod publisher;
+mod redis;
 mod report;
 mod scenario;
 mod schedule;
@@ -29,6 +36,7 @@ mod soak;
 mod spawn;
 mod stand;
 mod standins;
+mod storm;
 mod tally;
 mod target;
 mod wire;
@@ -62,6 +70,20 @@ enum Command {
     Burst(scenario::Plan),
     /// Many topics with few subscribers each.
     Topics(scenario::Plan),
+    /// Letting clients in: what each costs, and how many a second there can be.
+    Connect(connect::Plan),
+    /// Connections that do nothing: memory for each, CPU for the pings.
+    Idle(idle::Plan),
+    /// Nodes are killed, and everybody comes back at once to get what they missed.
+    Storm(storm::Plan),
+    /// An emergency into bursts of ordinary messages.
+    Emergency(emergency::Plan),
+    /// Subscribers in all dialects: each publication is to be encoded once for each.
+    Mixed(mixed::Plan),
+    /// As many connections as there is memory for, and one message to all.
+    Million(million::Plan),
+    /// The table of what Munadi promises, measured beside the floor, and `docs/performance.md` from it.
+    Bench(bench::Plan),
     /// The least that a server can do, to compare with.
     Floor(floor::Options),
     /// A process of clients. Started by the other commands.
@@ -161,6 +183,13 @@ async fn run(command: Command) -> Result<Option<Report>> {
         Command::Fanout(plan) => scenario::run(scenario::Kind::Fanout, &plan).await,
         Command::Burst(plan) => scenario::run(scenario::Kind::Burst, &plan).await,
         Command::Topics(plan) => scenario::run(scenario::Kind::Topics, &plan).await,
+        Command::Connect(plan) => connect::run(&plan).await,
+        Command::Idle(plan) => idle::run(&plan).await,
+        Command::Storm(plan) => storm::run(&plan).await,
+        Command::Emergency(plan) => emergency::run(&plan).await,
+        Command::Mixed(plan) => mixed::run(&plan).await,
+        Command::Million(plan) => million::run(&plan).await,
+        Command::Bench(plan) => bench::run(&plan).await,
         Command::Announce { place, shape } => announce(&place, &shape).await,
         Command::Smoke { place, scale, standins_control } => smoke(&place, &scale, standins_control).await,
         Command::Crash { binaries, plan } => crash::run(&binaries, &plan).await,

@@ -64,6 +64,16 @@ impl Report {
         self.checks.iter().all(|check| check.holds)
     }
 
+    /// Figures and checks as pairs of text.
+    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+        let figures = self.figures.iter().map(|(name, value)| (name.clone(), figure(value)));
+        let checks = self.checks.iter().map(|check| {
+            let mark = if check.holds { "holds" } else { "does not hold" };
+            (check.rule.clone(), format!("{mark}: {}", check.found))
+        });
+        figures.chain(checks).collect()
+    }
+
     /// Prints it to standard output, for people or as one JSON document.
     #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
     pub(crate) fn print(&self, json: bool) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::ValueEnum;
 
+use crate::bench;
 use crate::cores::Cores;
 use crate::crew::Roll;
 use crate::generator::Wire;
@@ -88,6 +89,9 @@ pub(crate) struct Plan {
     /// Clients that stop reading when they are in.
     #[arg(long, default_value_t = 0)]
     pub stalled: u32,
+    /// A page to write, with plots of latency and throughput; it needs nothing but itself.
+    #[arg(long)]
+    pub html: Option<PathBuf>,
 }
 
 /// The Munadi that is started for the run.
@@ -186,6 +190,11 @@ pub(crate) async fn run(kind: Kind, plan: &Plan) -> Result<Report> {
     let all = compete(&entrants, &load, plan.rounds, &cores).await?;
     let mut report = Report::new(kind.name());
     describe(&mut report, &load, &all);
+    if let Some(html) = &plan.html {
+        let middle = all.iter().filter_map(|one| median(one));
+        let curves: Vec<_> = middle.map(|one| bench::Curve::of(kind.name(), one)).collect();
+        bench::write_page(html, &format!("loadtest {}", kind.name()), &report.lines(), &curves)?;
+    }
     Ok(report)
 }
 
@@ -257,7 +266,9 @@ impl Started {
             secret: format!("{:032x}", rand::random::<u128>()),
             redis: self.redis.clone(),
             key_prefix: format!("loadtest-{:08x}", rand::random::<u32>()),
+            hub: String::new(),
             more: more.unwrap_or_default(),
+            organizer: false,
         })
     }
 }

@@ -15,6 +15,9 @@ pub(crate) const RECEIPT_KEY: &str = "receipt.key";
 /// Name of the file with the key that access tokens are signed with.
 pub(crate) const SIGNING_KEY: &str = "signing-key.pem";
 
+/// Pusher's application of a soak: its id, key and secret.
+pub(crate) const SOAK_APP: (&str, &str, &str) = ("1", "soak-key", "a secret of the soak alone");
+
 /// What differs from process to process and from run to run.
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
@@ -49,6 +52,7 @@ pub(crate) fn toml(settings: &Settings<'_>) -> String {
     let Settings { directory, role, public, admin, .. } = settings;
     let directory = directory.display();
     let redis = settings.redis.unwrap_or_default(); // empty: files
+    let (soak_id, soak_key, soak_secret) = SOAK_APP;
     let mut toml = format!(
         r#"data_dir = "{directory}/{role}"
 
@@ -85,6 +89,11 @@ presence = true
 read_presence = "anyone"
 publish = "subscriber"
 
+[hub.pusher.apps.{soak_id}]
+key = "{soak_key}"
+secret = "{soak_secret}"
+shared = ["soak"]
+
 # the crowd signs in and publishes from one address, as one organizer
 [api.rate_limits]
 auth = {{ requests = 1000000, window_secs = 1 }}
@@ -120,14 +129,16 @@ pub(crate) struct Bench<'a> {
     pub app: (&'a str, &'a str),
     /// URL of a Redis instead of files, and what the keys on it begin with.
     pub redis: Option<(&'a str, &'a str)>,
-    /// Further lines.
+    /// Further lines of the section `hub`.
+    pub hub: &'a str,
+    /// Further sections.
     pub more: &'a str,
 }
 
 /// The configuration of a server that is measured: Munadi's own defaults, but for what keeps a load from one machine and
 /// one publisher out.
 pub(crate) fn bench_toml(bench: &Bench<'_>) -> String {
-    let Bench { directory, public, admin, shards, secret, app: (app_id, app_key), redis, more } = bench;
+    let Bench { directory, public, admin, shards, secret, app: (app_id, app_key), redis, hub, more } = bench;
     let directory = directory.display();
     let streams = redis.map_or_else(String::new, |(url, prefix)| {
         format!("\n[streams]\nurl = \"{url}\"\nkey_prefix = \"{prefix}\"\n")
@@ -150,7 +161,7 @@ enabled = false
 {streams}
 [hub]
 shards = {shards}
-
+{hub}
 [hub.door]
 connects_per_second = 1000000
 connects_burst = 1000000

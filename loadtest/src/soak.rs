@@ -1,9 +1,10 @@
-//! `soak`: a crowd that lives. Clients of both dialects connect, subscribe, publish, cut themselves off and recover at
+//! `soak`: a crowd that lives. Clients of both protocols connect, subscribe, publish, cut themselves off and recover at
 //! random for as long as one likes; at the end the books of all are compared, who is present is asked, and the
 //! server's memory has to have stayed where it was.
 
 mod books;
 mod line;
+mod listener;
 mod member;
 
 use std::sync::Arc;
@@ -20,12 +21,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use self::books::{Book, compare};
+use self::books::{Book, Log, compare, compare_logs};
 use self::line::Line;
+use self::listener::Listener;
 use self::member::{Board, Member, Stage};
 use crate::process;
 use crate::report::Report;
+use crate::settings::SOAK_APP;
 use crate::spawn::{Binaries, Installation};
+use crate::stand::SOCKET_PATH;
 
 /// How many clients connect at the same time.
 const CONNECTING_MAX: usize = 100;
@@ -47,7 +51,7 @@ const TOKEN_MARGIN_SECS: u64 = 3_600;
 /// How to run it.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Plan {
-    /// Clients, half of them JSON and half Protobuf; each is a user of its own.
+    /// Clients; each is a user of its own.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub users: u32,
     /// Minutes that they live.
@@ -62,6 +66,10 @@ pub(crate) struct Plan {
     /// Seconds after which a client cuts itself off, on average.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub cut_seconds: u32,
+    /// Part of the clients that speak Pusher's protocol; of the others one half speaks Centrifuge's in JSON, the other in
+    /// Protobuf. Pusher recovers nothing, so its clients hear what is published while they are there, and publish nothing.
+    #[arg(long, default_value_t = 0.25, value_parser = share)]
+    pub pusher_share: f64,
     /// Repeats the choices of an earlier run: the seed that it printed.
     #[arg(long)]
     pub seed: Option<u64>,
@@ -86,6 +94,7 @@ pub(crate) async fn run(binaries: &Binaries, plan: &Plan) -> Result<Report> {
     let board = Arc::new(Board::new(plan.users.div_ceil(plan.crowd)));
     let (stage, stages) = watch::channel(Stage::Live);
     let mut members = enter_all(&url, &tokens, plan, seed, (&board, &stages)).await?;
+    let mut listeners = listen_all(&url, plan, seed, (&board, &stages));
     let memory = live(&installation, plan).await?;
     stage.send_replace(Stage::Settle);
     let settled = settle(&board).await;
@@ -100,7 +109,12 @@ pub(crate) async fn run(binaries: &Binaries, plan: &Plan) -> Result<Report> {
     while let Some(book) = members.join_next().await {
         books.push(book.context("a member has panicked")?);
     }
+    let mut logs = Vec::new();
+    while let Some(log) = listeners.join_next().await {
+        logs.push(log.context("a client of Pusher's has panicked")?);
+    }
     describe(&mut report, &board, &books, plan);
+    describe_listeners(&mut report, &logs, &books, plan);
     describe_memory(&mut report, &memory);
     installation.stop().await?;
     Ok(report)
@@ -144,7 +158,7 @@ async fn enter_all(
     (board, stages): (&Arc<Board>, &watch::Receiver<Stage>),
 ) -> Result<JoinSet<Book>> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let entering = (0..plan.users).map(|number| {
+    let entering = (0..plan.users).filter(|number| !plan.is_listener(*number)).map(|number| {
         let dialect = if number.is_multiple_of(2) { Dialect::Json } else { Dialect::Protobuf };
         let member =
             Member::new(number, url.to_owned(), tokens.of(number), StdRng::seed_from_u64(rng.random()));
@@ -158,6 +172,30 @@ async fn enter_all(
         members.spawn(member.live(stages.clone()));
     }
     Ok(members)
+}
+
+/// Starts the clients of Pusher's protocol.
+fn listen_all(
+    url: &str,
+    plan: &Plan,
+    seed: u64,
+    (board, stages): (&Arc<Board>, &watch::Receiver<Stage>),
+) -> JoinSet<Log> {
+    let host = url.strip_suffix(SOCKET_PATH).unwrap_or(url);
+    let mut rng = StdRng::seed_from_u64(!seed);
+    let mut listeners = JoinSet::new();
+    for number in (0..plan.users).filter(|number| plan.is_listener(*number)) {
+        let listener = Listener {
+            number,
+            topic: number % plan.users.div_ceil(plan.crowd),
+            url: format!("{host}/app/{}?protocol=7&client=loadtest&version=1", SOAK_APP.1),
+            cut_seconds: plan.cut_seconds,
+            board: Arc::clone(board),
+            rng: StdRng::seed_from_u64(rng.random()),
+        };
+        listeners.spawn(listener.live(stages.clone()));
+    }
+    listeners
 }
 
 /// Waits until the run is over; gives the resident bytes of the server meanwhile.
@@ -243,6 +281,23 @@ fn describe(report: &mut Report, board: &Board, books: &[Book], plan: &Plan) {
     report.equal("commands refused", sum(|book| book.refused), 0);
 }
 
+fn describe_listeners(report: &mut Report, logs: &[Log], books: &[Book], plan: &Plan) {
+    let sum = |pick: fn(&Log) -> u64| logs.iter().map(pick).sum::<u64>();
+    let found = compare_logs(logs, books, plan.users.div_ceil(plan.crowd));
+    report.figure("pusher_clients", logs.len());
+    report.figure("pusher_heard", found.heard);
+    report.figure("pusher_cuts", sum(|log| log.cuts));
+    report.figure("pusher_connections_lost_unasked", sum(|log| log.lost));
+    report.check(
+        "Pusher's clients have heard something",
+        logs.is_empty() || found.heard > 0,
+        found.heard.to_string(),
+    );
+    report.equal("gaps between the cuts of Pusher's clients", found.gaps, 0);
+    report.equal("publications twice or out of order for them", found.wrong, 0);
+    report.equal("attempts of theirs to come in that failed", sum(|log| log.failed), 0);
+}
+
 fn describe_memory(report: &mut Report, samples: &[u64]) {
     let third = samples.len() / 3;
     let mean = |part: &[u64]| part.iter().sum::<u64>() / (part.len().max(1) as u64);
@@ -254,6 +309,18 @@ fn describe_memory(report: &mut Report, samples: &[u64]) {
     let allowed = middle * GROWTH_PERCENT_MAX / 100 + GROWTH_BYTES_MAX;
     let found = format!("{} MiB in the middle third, {} MiB in the last", mib(middle), mib(last));
     report.check("memory is flat", third > 0 && last <= middle + allowed, found);
+}
+
+impl Plan {
+    /// Whether client `number` speaks Pusher's protocol; those who do are spread over all topics and stages.
+    fn is_listener(&self, number: u32) -> bool {
+        f64::from(number.wrapping_mul(7_919).wrapping_add(13) % 100) < self.pusher_share * 100.0
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=0.9).contains(&share) { Ok(share) } else { Err("0 to 0.9: somebody has to publish".to_owned()) }
 }
 
 #[cfg(test)]

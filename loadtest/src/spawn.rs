@@ -278,7 +278,7 @@ pub(crate) fn binary(given: Option<&Path>, name: &str) -> Result<PathBuf> {
 }
 
 /// Runs a command to its end.
-async fn run(command: &mut Command) -> Result<()> {
+pub(crate) async fn run(command: &mut Command) -> Result<()> {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
     let shown = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{:?} ended with {}:\n{shown}", command.as_std(), output.status);

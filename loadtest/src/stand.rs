@@ -1,7 +1,7 @@
 //! Servers that a run starts to measure them: a floor, or a Munadi that nothing but the load keeps busy.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use protocol::pusher::Signer;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 use crate::cores::{self, Cores};
 use crate::generator::{Token, Wire};
 use crate::publisher::Way;
 use crate::settings;
+use crate::spawn::{self, ORGANIZER};
 use crate::target::{Target, WayKind, publisher_token};
 
 /// How long a server may take until it is ready.
@@ -44,8 +45,12 @@ pub(crate) struct Setup {
     pub redis: Option<String>,
     /// What its keys on Redis begin with.
     pub key_prefix: String,
-    /// Further lines of the configuration.
+    /// Further lines of the section `hub`.
+    pub hub: String,
+    /// Further sections of the configuration.
     pub more: String,
+    /// Whether there is an organizer who may announce something.
+    pub organizer: bool,
 }
 
 /// A running server. Dropped, it is killed.
@@ -55,9 +60,7 @@ pub(crate) struct Stand {
     pub target: Target,
     /// Where it tells its metrics; a floor has none.
     pub admin: Option<SocketAddr>,
-    /// Key that Munadi's own tokens are signed with.
-    pub signing_key: Option<PathBuf>,
-    setup: Option<(Setup, SocketAddr)>,
+    setup: Option<Setup>,
     child: Child,
     directory: TempDir,
 }
@@ -89,7 +92,7 @@ impl Stand {
             publish_prefix: "bench:".to_owned(),
             pids: vec![child.id().context("the floor has ended")?],
         };
-        let mut stand = Self { target, admin: None, signing_key: None, setup: None, child, directory };
+        let mut stand = Self { target, admin: None, setup: None, child, directory };
         stand.until(async move || TcpStream::connect(address).await.is_ok()).await?;
         Ok(stand)
     }
@@ -134,36 +137,27 @@ impl Stand {
             secret,
             app: APP,
             redis: setup.redis.as_deref().map(|url| (url, setup.key_prefix.as_str())),
+            hub: &setup.hub,
             more: &setup.more,
         });
         std::fs::write(directory.path().join("munadi.toml"), toml)?;
+        if setup.organizer {
+            make_organizer(&setup.munadi, directory.path()).await?;
+        }
         let child = Self::spawn(setup, cores, &directory)?;
-        let token = match setup.wire {
-            Wire::Pusher => Token::App(APP.1.to_owned(), secret.clone()),
-            _ if setup.own_tokens => Token::Own(std::fs::read_to_string(&signing_key)?),
-            _ => Token::Secret(secret.clone()),
-        };
-        let way = way(setup.way, public, secret);
-        let path = match setup.wire {
-            Wire::Pusher => format!("/app/{}?protocol=7&client=loadtest&version=1", APP.1),
-            Wire::OneWaySse => "/connection/uni_sse".to_owned(),
-            _ => SOCKET_PATH.to_owned(),
-        };
-        let prefix = if setup.wire == Wire::Pusher { "private-bench." } else { "bench:" };
-        let target = Target {
+        let mut target = Target {
             name: "munadi".to_owned(),
             addresses: vec![public],
-            path,
+            path: String::new(),
             wire: setup.wire,
-            prefix: prefix.to_owned(),
-            token,
-            way,
+            prefix: String::new(),
+            token: Token::None,
+            way: way(setup.way, public, secret),
             publish_prefix: if setup.way == WayKind::Pusher { "private-bench." } else { "bench:" }.to_owned(),
             pids: vec![child.id().context("munadi has ended")?],
         };
-        let setup = Some((setup.clone(), admin));
-        let signing_key = Some(signing_key);
-        let mut stand = Self { target, admin: Some(admin), signing_key, setup, child, directory };
+        speak(&mut target, setup, &signing_key)?;
+        let mut stand = Self { target, admin: Some(admin), setup: Some(setup.clone()), child, directory };
         stand.until_ready().await?;
         Ok(stand)
     }
@@ -175,6 +169,18 @@ impl Stand {
         command.args(["serve", "--role", role, "--config"]).arg(directory.path().join("munadi.toml"));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
         command.spawn().with_context(|| format!("cannot start {}", setup.munadi.display()))
+    }
+
+    /// The same server for clients that speak something else.
+    ///
+    /// # Errors
+    /// For a floor.
+    pub(crate) fn target_of(&self, wire: Wire) -> Result<Target> {
+        let setup = Setup { wire, ..self.setup.clone().context("a floor speaks one dialect")? };
+        let mut target = self.target.clone();
+        target.wire = wire;
+        speak(&mut target, &setup, &self.directory.path().join(settings::SIGNING_KEY))?;
+        Ok(target)
     }
 
     /// Kills the server: no chance to finish anything.
@@ -190,7 +196,7 @@ impl Stand {
     /// # Errors
     /// When it cannot be started.
     pub(crate) fn start_again(&mut self, cores: &Cores) -> Result<()> {
-        let (setup, _) = self.setup.as_ref().context("a floor is not started again")?;
+        let setup = self.setup.as_ref().context("a floor is not started again")?;
         self.child = Self::spawn(setup, cores, &self.directory)?;
         self.target.pids = vec![self.child.id().context("munadi has ended")?];
         Ok(())
@@ -241,6 +247,34 @@ impl Stand {
 /// Where Munadi's sockets are.
 pub(crate) const SOCKET_PATH: &str = "/connection/websocket";
 
+/// Fills in what depends on what clients speak.
+fn speak(target: &mut Target, setup: &Setup, signing_key: &Path) -> Result<()> {
+    target.token = match setup.wire {
+        Wire::Pusher => Token::App(APP.1.to_owned(), setup.secret.clone()),
+        _ if setup.own_tokens => Token::Own(std::fs::read_to_string(signing_key)?),
+        _ => Token::Secret(setup.secret.clone()),
+    };
+    target.path = match setup.wire {
+        Wire::Pusher => format!("/app/{}?protocol=7&client=loadtest&version=1", APP.1),
+        Wire::OneWaySse => "/connection/uni_sse".to_owned(),
+        Wire::CentrifugeJson | Wire::CentrifugeProtobuf | Wire::Raw => SOCKET_PATH.to_owned(),
+    };
+    let prefix = if setup.wire == Wire::Pusher { "private-bench." } else { "bench:" };
+    prefix.clone_into(&mut target.prefix);
+    Ok(())
+}
+
+/// Makes the account of [`ORGANIZER`].
+async fn make_organizer(munadi: &Path, directory: &Path) -> Result<()> {
+    let config = directory.join("munadi.toml");
+    spawn::run(Command::new(munadi).arg("migrate").arg("--config").arg(&config)).await?;
+    let password = directory.join("password");
+    std::fs::write(&password, ORGANIZER.1)?;
+    let mut create = Command::new(munadi);
+    create.args(["user", "create", "--email", ORGANIZER.0, "--role", "admin", "--password-file"]);
+    spawn::run(create.arg(password).arg("--config").arg(config)).await
+}
+
 fn way(kind: WayKind, address: SocketAddr, secret: &str) -> Way {
     let publisher = publisher_token(&Token::Secret(secret.to_owned()));
     match kind {
@@ -263,7 +297,7 @@ fn metric_sum(text: &str, name: &str, label: &str) -> f64 {
 }
 
 /// An address on loopback that was free a moment ago, with a port below those that clients take.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     for _ in 0..1_000 {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::random_range(10_000..20_000)));
         if TcpListener::bind(address).is_ok() {

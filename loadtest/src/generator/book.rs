@@ -3,12 +3,8 @@
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::histogram::{LATENCY_MAX_US, of_microseconds};
 use crate::payload::Mark;
-
-/// Longest latency that is told apart, in microseconds: an hour.
-const LATENCY_MAX_US: u64 = 3_600_000_000;
-/// Digits that are kept of a latency.
-const DIGITS: u8 = 3;
 
 /// Latencies, as they travel between processes: pairs of microseconds and counts.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -51,11 +47,6 @@ pub(super) struct Ledger {
     books: Books,
 }
 
-/// A histogram of latencies in microseconds.
-pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_MAX_US, DIGITS).expect("the bounds are in order")
-}
-
 impl Latencies {
     pub(super) fn of(histogram: &Histogram<u64>) -> Self {
         Self(histogram.iter_recorded().map(|at| (at.value_iterated_to(), at.count_at_value())).collect())
@@ -80,8 +71,8 @@ impl Ledger {
             own: each,
             all,
             topics,
-            latencies: histogram(),
-            latencies_all: histogram(),
+            latencies: of_microseconds(),
+            latencies_all: of_microseconds(),
             books: Books::default(),
         }
     }
@@ -177,7 +168,7 @@ mod tests {
         let books = ledger.books();
         assert_eq!((books.received, books.gaps, books.repeated), (8, 2, 1));
         assert_eq!(books.per_second, [7, 1]);
-        let mut merged = histogram();
+        let mut merged = of_microseconds();
         books.latencies.add_to(&mut merged);
         assert_eq!(merged.len(), 6);
         assert!((4_990..=5_010).contains(&merged.value_at_quantile(0.5)));

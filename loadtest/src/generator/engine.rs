@@ -1,7 +1,8 @@
 //! The loop of a generator.
 
+mod dial;
+
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
@@ -9,15 +10,14 @@ use anyhow::{Context as _, Result};
 use protocol::ws::{Opcode, masked_frame};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use rustix::time::{ClockId, clock_gettime};
-use socket2::SockRef;
 
-use super::book::{Latencies, Ledger, histogram};
+use super::book::{Latencies, Ledger};
 use super::client::{Client, Stage};
 use super::order::{Ask, Order, Outcome, Status};
 use super::wires::{Login, Place, Step};
 use crate::frames;
+use crate::histogram::of_microseconds;
 use crate::http1::Head;
 use crate::machine::{now_ns, raise_open_files};
 use crate::payload::Marks;
@@ -28,16 +28,8 @@ const EVENTS_MAX: usize = 1_024;
 const BUFFER_BYTES: usize = 1 << 20;
 /// What stands for the standard input among the clients' numbers.
 const INPUT: u64 = u64::MAX;
-/// Connections from one source address, and the first port of theirs: far fewer than there are, so that none is sought.
-const PORTS_PER_SOURCE: u32 = 20_000;
-const PORT_FIRST: u32 = 20_000;
-/// How often a port that somebody has is passed over.
-const PORT_ATTEMPTS: u32 = 64;
 /// Nanoseconds until a client that was not let in tries again, when clients are to come back.
 const AGAIN_NS: u64 = 200_000_000;
-/// Segment size and receive buffer of a client that will not read: what is on its way to it is to be little.
-const STALLED_SEGMENT_BYTES: u32 = 1_000;
-const STALLED_BUFFER_BYTES: usize = 4_096;
 
 struct Engine {
     order: Order,
@@ -103,7 +95,7 @@ impl Engine {
             comes_back: false,
             places: vec![Place::default(); clients],
             ledger: Ledger::new(clients, order.topics_each, order.topics.max(1), all),
-            connects: histogram(),
+            connects: of_microseconds(),
             marks: Marks::default(),
             status: Status { began_ns: now_ns(), ..Status::default() },
             input: Vec::new(),
@@ -189,65 +181,6 @@ impl Engine {
             *client = Client::default();
             self.to_dial.push_back((0, local));
         }
-    }
-
-    fn dial_some(&mut self) {
-        let now = now_ns();
-        while self.under_way < self.order.in_flight {
-            let Some((_, local)) = self.to_dial.pop_front_if(|(due_ns, _)| *due_ns <= now) else { return };
-            self.under_way += 1;
-            if let Err(error) = self.dial(local as usize) {
-                self.lose(local as usize, &format!("cannot dial: {error}"));
-            }
-        }
-    }
-
-    fn dial(&mut self, local: usize) -> Result<(), Errno> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        // no connection of a finished run is to keep its port
-        sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
-        if self.order.address.ip().is_loopback() {
-            self.choose_source(&socket)?;
-        }
-        if self.is_stalled(local) {
-            sockopt::set_socket_recv_buffer_size(&socket, STALLED_BUFFER_BYTES)?;
-            let _ = SockRef::from(&socket).set_tcp_mss(STALLED_SEGMENT_BYTES); // then it stalls a little later
-        }
-        match connect(&socket, &self.order.address) {
-            Ok(()) | Err(Errno::INPROGRESS) => {}
-            Err(error) => return Err(error),
-        }
-        let events =
-            epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(local as u64), events)?;
-        let client = &mut self.clients[local];
-        *client =
-            Client { socket: Some(socket), stage: Stage::Dialing, dialed_ns: now_ns(), ..Client::default() };
-        Ok(())
-    }
-
-    /// Gives a socket a source address and a port that no other has had: the kernel need not look for one.
-    fn choose_source(&mut self, socket: &OwnedFd) -> Result<(), Errno> {
-        sockopt::set_socket_reuseaddr(socket, true)?;
-        let mut last = Errno::ADDRINUSE;
-        for _ in 0..PORT_ATTEMPTS {
-            // a generator has as many addresses as it needs for twice its clients: they may come back
-            let turn = self.order.first * 2 + self.dialed;
-            self.dialed += 1;
-            let [_, _, high, low] = (1 + turn / PORTS_PER_SOURCE).to_be_bytes();
-            let port = u16::try_from(PORT_FIRST + turn % PORTS_PER_SOURCE).expect("it is below 40,000");
-            match bind(socket, &SocketAddr::from((Ipv4Addr::new(127, self.order.source, high, low), port))) {
-                Ok(()) => return Ok(()),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn is_stalled(&self, local: usize) -> bool {
-        local < self.order.stalled as usize
     }
 
     fn ask(&mut self, local: usize) {

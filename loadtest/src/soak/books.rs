@@ -33,6 +33,32 @@ pub(super) struct Book {
     known: HashSet<Mark>,
 }
 
+/// What a client heard to whom nothing is repeated.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// Its topic.
+    pub topic: u32,
+    /// What it heard in each of its connections, in the order of arrival.
+    pub segments: Vec<Vec<Mark>>,
+    /// Connections that it cut itself.
+    pub cuts: u64,
+    /// Connections that it lost without wanting to.
+    pub lost: u64,
+    /// Attempts to come in that failed.
+    pub failed: u64,
+}
+
+/// What the comparison of a log with the books of its topic says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Pieces {
+    /// Publications.
+    pub heard: u64,
+    /// Publications that were missing between two of one connection.
+    pub gaps: u64,
+    /// Publications that came again, or in another order, or that nobody published.
+    pub wrong: u64,
+}
+
 /// What the comparison of all books says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
@@ -91,6 +117,31 @@ pub(super) fn compare(books: &[Book], topics: u32) -> Found {
     found
 }
 
+/// Compares logs with the books of `topics` topics: between two cuts, what was heard has to be a piece of the whole.
+pub(super) fn compare_logs(logs: &[Log], books: &[Book], topics: u32) -> Pieces {
+    let mut found = Pieces::default();
+    for topic in 0..topics {
+        let members = books.iter().filter(|book| book.topic == topic);
+        let whole: BTreeMap<u64, Mark> = members.flat_map(|book| book.heard.iter().copied()).collect();
+        let places: BTreeMap<Mark, u64> = whole.into_values().zip(0..).collect();
+        for segment in logs.iter().filter(|log| log.topic == topic).flat_map(|log| &log.segments) {
+            let mut next = None;
+            for mark in segment {
+                found.heard += 1;
+                match (places.get(mark), next) {
+                    (Some(place), Some(expected)) if *place < expected => found.wrong += 1,
+                    (Some(place), expected) => {
+                        found.gaps += place - expected.unwrap_or(*place);
+                        next = Some(place + 1);
+                    }
+                    (None, _) => found.wrong += 1,
+                }
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +159,20 @@ mod tests {
         let mut books = [book(&[(3, (0, 1)), (7, (1, 1))]), book(&[(3, (0, 1)), (7, (1, 1))])];
         books[0].confirmed.push((0, 1));
         assert_eq!(compare(&books, 1), Found { publications: 2, ..Found::default() });
+    }
+
+    #[test]
+    fn logs_are_pieces_of_the_whole() {
+        let books = [book(&[(3, (0, 1)), (7, (1, 1)), (9, (0, 2)), (12, (1, 2))])];
+        let heard = |segments: &[&[Mark]]| {
+            let segments = segments.iter().map(|marks| marks.to_vec()).collect();
+            compare_logs(&[Log { segments, ..Log::default() }], &books, 1)
+        };
+        let faultless = heard(&[&[(1, 1), (0, 2)], &[], &[(1, 2)]]);
+        assert_eq!(faultless, Pieces { heard: 3, gaps: 0, wrong: 0 });
+        assert_eq!(heard(&[&[(0, 1), (1, 2)]]).gaps, 2);
+        assert_eq!(heard(&[&[(0, 2), (1, 1)]]).wrong, 1);
+        assert_eq!(heard(&[&[(0, 2), (0, 2), (5, 5)]]).wrong, 2);
     }
 
     #[test]

@@ -21,9 +21,9 @@ use crate::client::{ClientError, Position};
 use crate::histogram::Histogram;
 
 /// Between two attempts to connect.
-const RECONNECT_DELAY_MS: std::ops::Range<u64> = 20..200;
+pub(super) const RECONNECT_DELAY_MS: std::ops::Range<u64> = 20..200;
 /// How long a client that cut itself off stays away.
-const AWAY_MS: std::ops::Range<u64> = 0..3_000;
+pub(super) const AWAY_MS: std::ops::Range<u64> = 0..3_000;
 /// Of so many absences, one says goodbye first and one only leaves the topic for a while.
 const MANNERS: u32 = 4;
 /// Codes from here on mean that the client has to subscribe again.
@@ -81,10 +81,13 @@ pub(super) struct Inside {
 
 /// What a member publishes.
 #[derive(Debug, Deserialize)]
-struct Message {
-    by: u32,
-    n: u32,
-    at_us: u64,
+pub(super) struct Message {
+    /// The number of who published it.
+    pub by: u32,
+    /// Its number among theirs.
+    pub n: u32,
+    /// When that was, by the board's clock.
+    pub at_us: u64,
 }
 
 /// Why a member stops listening for a moment.
@@ -124,6 +127,11 @@ impl Board {
     /// A member has moved on, by a publication or by the answer to a subscription, which may lie beyond the last one.
     fn moved(&self, member: u32, topic: u32, offset: u64) {
         self.places.lock().expect("no holder of this lock panics").insert(member, (topic, offset));
+    }
+
+    /// Something that was published at `at_us` has come.
+    pub(super) fn late(&self, at_us: u64) {
+        self.latency.record(Duration::from_micros(self.now_us().saturating_sub(at_us)));
     }
 
     fn now_us(&self) -> u64 {
@@ -269,8 +277,7 @@ impl Inside {
             return;
         };
         if self.book.note(offset, (message.by, message.n)) && is_live {
-            let late = self.board.now_us().saturating_sub(message.at_us);
-            self.board.latency.record(Duration::from_micros(late));
+            self.board.late(message.at_us);
         }
         self.position.offset = self.position.offset.max(offset);
         self.board.heard(self.book.topic, offset);
