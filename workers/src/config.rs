@@ -1,6 +1,7 @@
 //! The workers' limits and times: `[workers]` in the configuration.
 
 mod channel;
+mod escalation;
 mod registry;
 
 use domain::{Channel, Lane};
@@ -10,6 +11,7 @@ use service::Faults;
 use crate::channels::{apns, email, fcm, webhook, webpush};
 
 pub use channel::{ChannelRules, Retry};
+pub use escalation::{Escalation, Steps};
 pub use registry::Registry;
 
 /// `[workers]`.
@@ -33,6 +35,8 @@ pub struct Config {
     pub relay: Relay,
     /// From changes to deliveries.
     pub planner: Planner,
+    /// Which channel has its turn when.
+    pub escalation: Escalation,
     /// From deliveries to providers.
     pub deliver: Deliver,
     /// From confirmations to states.
@@ -162,6 +166,7 @@ impl Default for Config {
             credentials_ms: 2_000,
             relay: Relay::default(),
             planner: Planner::default(),
+            escalation: Escalation::default(),
             deliver: Deliver::default(),
             receipts: Receipts::default(),
             sweeper: Sweeper::default(),
@@ -292,6 +297,7 @@ impl Config {
         faults.range("credentials_ms", self.credentials_ms, 100..=600_000);
         faults.section("relay", |faults| self.relay.check(faults));
         faults.section("planner", |faults| self.planner.check(faults));
+        faults.section("escalation", |faults| self.escalation.check(faults));
         faults.section("deliver", |faults| self.deliver.check(faults));
         faults.section("receipts", |faults| {
             faults.range("batch", self.receipts.batch, 1..=1_000);

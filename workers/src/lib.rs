@@ -32,7 +32,9 @@ use service::Lifecycle;
 use store::Store;
 use streams::{ChangeLog, WorkQueue};
 
-pub use config::{ChannelRules, Config, Deliver, Planner, Receipts, Registry, Relay, Retry, Sweeper};
+pub use config::{
+    ChannelRules, Config, Deliver, Escalation, Planner, Receipts, Registry, Relay, Retry, Steps, Sweeper,
+};
 pub use gateways::{Gateways, Renewables};
 
 use app::App;

@@ -8,9 +8,10 @@ mod expand;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::Change;
+use domain::{Change, Lane};
 use store::StoreError;
 use store::log_cursors::{self, LogCursor};
 use store::{deliveries, notifications};
@@ -26,7 +27,7 @@ use crate::{metrics, webhooks};
 
 use decide::Decision;
 pub(crate) use expand::run as run_expander;
-pub(crate) use expand::{delivery_queue, push_page};
+pub(crate) use expand::{Due, delivery_queue, push_page};
 
 /// The planner's name among the consumers of the log.
 const CONSUMER: &str = "planner";
@@ -193,6 +194,9 @@ async fn handle(app: &App, entry: &streams::Entry) -> Result<bool, PlanError> {
             let mut tx = app.store.begin().await?;
             notifications::insert(&mut tx, &notification).await?;
             tx.commit().await?;
+            if notification.lane == Lane::Emergency {
+                app.promotions_held.store(true, Ordering::Relaxed); // the sampler lets them go on
+            }
             app.to_plan.notify_one();
         }
         Decision::Cancel(id) => cancel(app, id).await?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::{DeliveryId, EvidenceKind, Timestamp};
 use serde::Deserialize;
 use store::StoreError;
+use store::deliveries;
 use store::evidence::{self, NewEvidence, RecordOutcome};
 use streams::{Claimed, QueueName, StreamsError};
 use tracing::warn;
@@ -88,6 +89,12 @@ async fn turn(app: &App, queue: &QueueName) -> Result<(), ReceiptsError> {
     let recorded = evidence::record_all(&mut tx, &evidence, now).await?;
     tx.commit().await?;
     metrics::moved(&recorded.moves);
+    if !recorded.proven.is_empty() {
+        let mut tx = app.store.begin().await?;
+        let moves = deliveries::supersede(&mut tx, &recorded.proven, now).await?;
+        tx.commit().await?;
+        metrics::moved(&moves);
+    }
     metrics::receipts(items.len() - evidence.len(), &recorded.outcomes);
     let unknown = recorded.outcomes.iter().filter(|one| **one == RecordOutcome::UnknownDelivery).count();
     if unknown > 0 {

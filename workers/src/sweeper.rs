@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::failure::chain;
 use crate::leader::Leader;
 use crate::metrics;
-use crate::planner::{delivery_queue, push_page};
+use crate::planner::{Due, delivery_queue, push_page};
 
 /// Why a sweep ended early.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,8 @@ async fn adopt(app: &App, orphans: Vec<Orphan>, due_before: Timestamp) -> Result
         info!(%channel, %lane, deliveries = orphans.len(), "deliveries that were in no queue are queued again");
         metrics::orphans(channel, orphans.len());
         let name = format!("orphans:{}", due_before.as_second());
-        push_page(app, lane, &name, orphans.into_iter().map(|one| (one.channel, one.id))).await?;
+        let due = orphans.into_iter().map(|one| Due { id: one.id, channel: one.channel, not_before: None });
+        push_page(app, lane, &name, due).await?;
     }
     Ok(())
 }

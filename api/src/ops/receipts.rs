@@ -1,7 +1,8 @@
 //! What apps say about deliveries.
 
-use domain::{DeliveryId, EvidenceKind, Timestamp};
+use domain::{DeliveryId, EvidenceKind, NotificationId, Timestamp, UserId};
 use store::StoreError;
+use store::deliveries;
 use store::evidence::{self, NewEvidence, RecordOutcome};
 
 use crate::app::App;
@@ -55,8 +56,10 @@ pub(crate) async fn record(app: &App, receipts: &[Receipt]) -> Result<Vec<Receiv
     let mut outcomes = Vec::new();
     if !facts.is_empty() {
         let mut tx = app.store.begin().await?;
-        outcomes = evidence::record_all(&mut tx, &facts, now).await?.outcomes;
+        let recorded = evidence::record_all(&mut tx, &facts, now).await?;
         tx.commit().await?;
+        supersede(app, &recorded.proven, now).await?;
+        outcomes = recorded.outcomes;
     }
     let mut outcomes = outcomes.into_iter();
     let answer = |good: bool| {
@@ -70,4 +73,18 @@ pub(crate) async fn record(app: &App, receipts: &[Receipt]) -> Result<Vec<Receiv
         }
     };
     Ok(good.into_iter().map(answer).collect())
+}
+
+/// Ends what waits for these people on other channels.
+async fn supersede(
+    app: &App,
+    proven: &[(NotificationId, UserId)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if proven.is_empty() {
+        return Ok(());
+    }
+    let mut tx = app.store.begin().await?;
+    deliveries::supersede(&mut tx, proven, now).await?;
+    tx.commit().await
 }

@@ -176,11 +176,19 @@ async fn plan(api: &TestApi, made: &Value, user_id: UserId) -> DeliveryId {
         language: Language::En,
         suppressed: None,
         queued_at: at,
+        due_at: at,
         expires_at: announced.expires_at,
     };
     let mut tx = api.store.begin().await.unwrap();
     store::notifications::insert(&mut tx, &notification).await.unwrap();
-    let moves = store::deliveries::insert(&mut tx, &[delivery]).await.unwrap();
+    let person = store::recipients::NewRecipient {
+        notification_id: announced.notification_id,
+        user_id,
+        language: Language::En,
+        venue_id: None,
+        notified_at: at,
+    };
+    let moves = store::deliveries::insert(&mut tx, &[person], &[delivery]).await.unwrap();
     assert_eq!(moves[0].to, DeliveryState::Queued);
     tx.commit().await.unwrap();
     id

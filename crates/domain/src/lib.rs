@@ -8,6 +8,7 @@ mod attributes;
 mod change;
 mod channel;
 mod conflict;
+mod coverage;
 mod event;
 mod festival_day;
 mod id;
@@ -32,6 +33,7 @@ pub use channel::{Channel, ChannelUnknown};
 pub use conflict::{
     Booking, Conflict, ConflictRule, Severity, Slot, SlotError, VenueRules, conflicts_of, conflicts_within,
 };
+pub use coverage::{COVERAGE_MARKS_SECONDS, Ended, PersonTally, Reach, ReachUnknown, mark_of};
 pub use event::{EventPlan, EventStatus, IllegalTransition, StatusUnknown, aspects_between};
 pub use festival_day::{FestivalDays, LocalTimeError, Zone, ZoneUnknown};
 pub use id::{

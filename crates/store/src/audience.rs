@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use domain::{Audience, Channel, DeviceId, Language, Timestamp, UserId};
+use domain::{Audience, Channel, DeviceId, Language, Timestamp, UserId, VenueId};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::binds::Binds;
-use crate::sql::{count, get, get_word, statement};
+use crate::sql::{at, count, get, get_word, statement};
 use crate::{Store, StoreError, Tx};
 
 /// A person of an audience.
@@ -20,7 +20,7 @@ pub struct Recipient {
     pub email_quarantined: bool,
     /// Their language.
     pub language: Language,
-    /// Their active devices.
+    /// Their active devices, the one that registered last first.
     pub targets: Vec<Target>,
 }
 
@@ -111,7 +111,7 @@ async fn targets(
     let users = values.all(recipients.iter().map(|one| one.user_id.0));
     let sql = format!(
         "SELECT id, user_id, installation_id, channel, token, locale FROM devices \
-         WHERE user_id IN ({users}) AND state = 'active' ORDER BY id"
+         WHERE user_id IN ({users}) AND state = 'active' ORDER BY registered_at DESC, id DESC"
     );
     for row in store.reader().query_all_raw(statement(store.engine(), sql, values.take())).await? {
         let locale: String = get(&row, "locale")?;
@@ -124,6 +124,38 @@ async fn targets(
         });
     }
     Ok(targets)
+}
+
+/// Where people are expected at `now`: at the venue that the audience names, else where the public event is that they starred
+/// and that is on, or comes next. Who has none is left out.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn expected_at(
+    store: &Store,
+    audience: &Audience,
+    users: &[UserId],
+    now: Timestamp,
+) -> Result<HashMap<UserId, VenueId>, StoreError> {
+    if let Audience::Venue { venue_id } = audience {
+        return Ok(users.iter().map(|user| (*user, *venue_id)).collect());
+    }
+    let mut venues = HashMap::new();
+    if users.is_empty() {
+        return Ok(venues);
+    }
+    let mut values = Binds::default();
+    let now = values.one(at(now));
+    let users = values.all(users.iter().map(|user| user.0));
+    let sql = format!(
+        "SELECT s.user_id, e.venue_id FROM event_stars s JOIN events e ON e.id = s.event_id \
+         WHERE s.user_id IN ({users}) AND e.ends_at > {now} AND e.status IN ('published', 'live') \
+         ORDER BY e.starts_at, e.id"
+    );
+    for row in store.reader().query_all_raw(statement(store.engine(), sql, values.take())).await? {
+        venues.entry(UserId(get(&row, "user_id")?)).or_insert(VenueId(get(&row, "venue_id")?));
+    }
+    Ok(venues)
 }
 
 /// What becomes of a target that a provider refused.

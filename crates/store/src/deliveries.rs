@@ -1,7 +1,7 @@
 //! Deliveries and their attempts: notification x recipient x channel x target, from queued to their one final state.
 //!
 //! Every change of state goes through one place (`row`), which keeps the first time of each rank and moves the
-//! notification's counts in the same transaction: audience = sum of states at all times.
+//! notification's and its people's counts in the same transaction: audience = sum of states at all times.
 
 mod begin;
 mod row;
@@ -11,19 +11,21 @@ mod sweep;
 mod tests;
 
 use domain::{
-    Channel, DeliveryId, DeliveryState, DeviceId, Lane, Language, NotificationId, Timestamp, UserId,
+    Channel, DeliveryId, DeliveryState, DeviceId, Ended, Lane, Language, NotificationId, Reach, Timestamp,
+    UserId,
 };
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::binds::Binds;
+use crate::recipients::{self, NewRecipient, PersonMove};
 use crate::sql::{at, at_null, get, statement};
 use crate::{StoreError, Tx};
 
 pub use begin::{Begin, Begun, Sending, begin};
 pub use settle::{Settled, Settlement, settle};
-pub use sweep::{Orphan, cancel, cancellable, end_overdue, orphans, overdue};
+pub use sweep::{Orphan, cancel, cancellable, end_overdue, orphans, overdue, supersede};
 
-pub(crate) use row::{lock, write};
+pub(crate) use row::{lock, reach_of, write};
 
 /// A delivery to be.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct NewDelivery {
     pub suppressed: Option<&'static str>,
     /// When it was planned.
     pub queued_at: Timestamp,
+    /// When its first attempt is due: later than `queued_at` for a later step of an escalation.
+    pub due_at: Timestamp,
     /// When it is of no more use.
     pub expires_at: Timestamp,
 }
@@ -72,22 +76,33 @@ pub struct Move {
 /// Rows of one insert; keeps the values of a statement far below what the engines allow.
 const INSERT_ROWS: usize = 500;
 
-/// Writes those that do not exist yet, and counts them. Repeating the call changes nothing.
+/// Writes those that do not exist yet, with their people where these are new, and counts both. Repeating the call
+/// changes nothing. `people` are those of the deliveries, each at most once for a notification.
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn insert(tx: &mut Tx, deliveries: &[NewDelivery]) -> Result<Vec<Move>, StoreError> {
+pub async fn insert(
+    tx: &mut Tx,
+    people: &[NewRecipient],
+    deliveries: &[NewDelivery],
+) -> Result<Vec<Move>, StoreError> {
     let mut moves = Vec::with_capacity(deliveries.len());
+    let mut people_moves = Vec::with_capacity(deliveries.len());
     for page in deliveries.chunks(INSERT_ROWS) {
-        moves.extend(insert_page(tx, page).await?);
+        for one in insert_page(tx, page).await? {
+            moves.push(first_move(one));
+            people_moves.push(first_person_move(one));
+        }
     }
+    recipients::insert(tx, people, people_moves).await?;
     if let Some(first) = deliveries.first() {
         row::count_moves(tx, &moves, first.queued_at).await?;
     }
     Ok(moves)
 }
 
-async fn insert_page(tx: &mut Tx, page: &[NewDelivery]) -> Result<Vec<Move>, StoreError> {
+/// The deliveries of the page that were new.
+async fn insert_page<'a>(tx: &mut Tx, page: &'a [NewDelivery]) -> Result<Vec<&'a NewDelivery>, StoreError> {
     let mut values = Binds::default();
     let rows = page.iter().map(|one| values.row(columns(one))).collect::<Vec<_>>().join(", ");
     let sql = format!(
@@ -101,18 +116,29 @@ async fn insert_page(tx: &mut Tx, page: &[NewDelivery]) -> Result<Vec<Move>, Sto
     for row in &inserted {
         ids.insert(DeliveryId(get(row, "id")?));
     }
-    Ok(page
-        .iter()
-        .filter(|one| ids.contains(&one.id))
-        .map(|one| Move {
-            notification_id: one.notification_id,
-            channel: one.channel,
-            lane: one.lane,
-            from: None,
-            to: first_state(one),
-            age: std::time::Duration::ZERO,
-        })
-        .collect())
+    Ok(page.iter().filter(|one| ids.contains(&one.id)).collect())
+}
+
+fn first_move(one: &NewDelivery) -> Move {
+    Move {
+        notification_id: one.notification_id,
+        channel: one.channel,
+        lane: one.lane,
+        from: None,
+        to: first_state(one),
+        age: std::time::Duration::ZERO,
+    }
+}
+
+fn first_person_move(one: &NewDelivery) -> PersonMove {
+    PersonMove {
+        notification_id: one.notification_id,
+        user_id: one.user_id,
+        from: None,
+        to: Reach::of(one.channel, first_state(one), Ended::Otherwise),
+        cause: one.suppressed.map(str::to_owned),
+        proven_at: None,
+    }
 }
 
 fn first_state(delivery: &NewDelivery) -> DeliveryState {
@@ -135,7 +161,7 @@ fn columns(one: &NewDelivery) -> [Value; 16] {
         0_i64.into(),
         0_i64.into(),
         at(one.queued_at),
-        at_null(queued.then_some(one.queued_at)),
+        at_null(queued.then_some(one.due_at)),
         at_null((!queued).then_some(one.queued_at)),
         at(one.expires_at),
     ]

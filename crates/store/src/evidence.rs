@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use domain::{DeliveryId, DeliveryState, EvidenceKind, Timestamp};
+use domain::{DeliveryId, DeliveryState, EvidenceKind, NotificationId, Timestamp, UserId};
 use sea_orm::ConnectionTrait;
 
 use crate::binds::Binds;
@@ -62,9 +62,13 @@ pub struct Recorded {
     pub outcomes: Vec<RecordOutcome>,
     /// Deliveries that went to another state.
     pub moves: Vec<Move>,
+    /// People of whom something was proved: what waits for them on other channels is to be ended by
+    /// `deliveries::supersede`, in a transaction of its own, so that nobody waits for locks in a circle.
+    pub proven: Vec<(NotificationId, UserId)>,
 }
 
-/// Records facts and raises the deliveries' states by them. At most 1,000 at once.
+/// Records facts and raises the deliveries' states by them. At most 1,000 at once. The order of facts, their repetition, and
+/// how they come together in calls make no difference to the state and its times.
 ///
 /// # Errors
 /// [`StoreError::Database`], [`StoreError::Corrupt`].
@@ -75,6 +79,7 @@ pub async fn record_all(
 ) -> Result<Recorded, StoreError> {
     let ids: HashSet<DeliveryId> = evidence.iter().map(|one| one.delivery_id).collect();
     let mut rows = lock(tx, &ids.into_iter().collect::<Vec<_>>()).await?;
+    let states: Vec<DeliveryState> = rows.iter().map(|row| row.state).collect();
     let mut outcomes = vec![RecordOutcome::UnknownDelivery; evidence.len()];
     let mut known = Vec::new();
     for (index, one) in evidence.iter().enumerate() {
@@ -93,8 +98,11 @@ pub async fn record_all(
             RecordOutcome::Repeated
         };
     }
+    let was_proven: Vec<bool> = states.into_iter().map(DeliveryState::is_proof).collect();
+    let newly = rows.iter().zip(was_proven).filter(|(row, was)| row.state.is_proof() && !was);
+    let proven = newly.map(|(row, _)| (row.notification_id, row.user_id)).collect();
     let moves = write(tx, &rows, now).await?;
-    Ok(Recorded { outcomes, moves })
+    Ok(Recorded { outcomes, moves, proven })
 }
 
 type Key = (DeliveryId, EvidenceKind, String, String);

@@ -78,8 +78,8 @@ pub(crate) const COUNTED_SINCE: &str =
 
 pub(crate) const EMERGENCY_OPEN: &str = "SELECT n.id FROM notifications n WHERE n.lane = 'emergency' AND n.created_at > $1 \
      AND n.expires_at > $2 AND n.cancelled_at IS NULL AND (n.planned_at IS NULL OR EXISTS (\
-     SELECT 1 FROM notification_counts c WHERE c.notification_id = n.id AND c.deliveries > 0 \
-     AND c.state IN ('queued', 'waiting', 'sending', 'unknown', 'accepted'))) LIMIT 1";
+     SELECT 1 FROM coverage_counts c WHERE c.notification_id = n.id AND c.people > 0 \
+     AND c.reach IN ('open', 'unknown', 'accepted'))) LIMIT 1";
 
 /// Writes a notification unless it exists. Whether it was new.
 ///
@@ -216,8 +216,8 @@ pub async fn counted_since(
     Ok(newest.into_iter().collect())
 }
 
-/// Whether an emergency made after `since` and not yet expired at `now` is still being planned, or has deliveries
-/// that are not proved.
+/// Whether an emergency made after `since` and not yet expired at `now` is still being planned, or is on its way to people
+/// who have not proved it. Those whom nothing can reach hold nobody back.
 ///
 /// # Errors
 /// [`StoreError::Database`].

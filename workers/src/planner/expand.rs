@@ -1,20 +1,21 @@
 //! From a notification to its deliveries, in pages of users: the most urgent notification goes first at every page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Channel, DeliveryId, Lane, NotificationKind};
+use domain::{Channel, DeliveryId, Lane, NotificationKind, Timestamp, UserId, VenueId};
 use store::audience::{self, Recipient, Target};
 use store::deliveries::{self, NewDelivery};
 use store::notifications::{self, Notification, Planned, Progress};
+use store::recipients::NewRecipient;
 use streams::{NewItem, QueueName, StreamsError};
 use tracing::warn;
 
 use super::PlanError;
 use crate::app::App;
 use crate::backoff::Backoff;
-use crate::config::Planner;
+use crate::config::Config;
 use crate::failure::chain;
 use crate::leader::Leader;
 use crate::{Gateways, metrics};
@@ -57,17 +58,21 @@ async fn page(app: &App) -> Result<bool, PlanError> {
     let users_max = u64::try_from(rules.page_users).unwrap_or(u64::MAX);
     let recipients = audience::page(&app.store, &notification.audience, planned_after, users_max).await?;
     let now = app.now();
-    let planned: Vec<NewDelivery> = recipients
-        .iter()
-        .flat_map(|one| deliveries_of(&notification, one, rules, &app.gateways))
-        .map(|one| NewDelivery { queued_at: now, ..one })
-        .collect();
+    let venues = venues(app, &notification, &recipients, now).await?;
+    let people: Vec<NewRecipient> =
+        recipients.iter().map(|one| person(&notification, one, venues.get(&one.user_id).copied())).collect();
+    let plan = Plan { notification: &notification, config: &app.config, gateways: &app.gateways, now };
+    let planned: Vec<NewDelivery> = recipients.iter().flat_map(|one| plan.deliveries_of(one)).collect();
     let mut tx = app.store.begin().await?;
-    metrics::moved(&deliveries::insert(&mut tx, &planned).await?);
+    metrics::moved(&deliveries::insert(&mut tx, &people, &planned).await?);
     tx.commit().await?;
     // pushed before the page is noted as done: a crash in between plans and pushes the same page again
     let name = format!("{}:{planned_after}", notification.id);
-    let queued = planned.iter().filter(|one| one.suppressed.is_none()).map(|one| (one.channel, one.id));
+    let queued = planned.iter().filter(|one| one.suppressed.is_none()).map(|one| Due {
+        id: one.id,
+        channel: one.channel,
+        not_before: (one.due_at > now).then_some(one.due_at),
+    });
     push_page(app, notification.lane, &name, queued).await?;
     let finished = recipients.len() < rules.page_users;
     let page = Planned {
@@ -83,28 +88,63 @@ async fn page(app: &App) -> Result<bool, PlanError> {
     Ok(true)
 }
 
-/// Pushes a page of deliveries: work items of one channel each, named after the page so that pushing again while they wait
-/// changes nothing.
+/// Where the people of an announcement are expected: at the venue itself when it is for one, else where the event is that they
+/// starred and that is on, or comes next.
+async fn venues(
+    app: &App,
+    notification: &Notification,
+    recipients: &[Recipient],
+    now: Timestamp,
+) -> Result<HashMap<UserId, VenueId>, PlanError> {
+    if notification.kind != NotificationKind::Announcement {
+        return Ok(HashMap::new());
+    }
+    let users: Vec<UserId> = recipients.iter().map(|one| one.user_id).collect();
+    Ok(audience::expected_at(&app.store, &notification.audience, &users, now).await?)
+}
+
+fn person(notification: &Notification, recipient: &Recipient, venue_id: Option<VenueId>) -> NewRecipient {
+    NewRecipient {
+        notification_id: notification.id,
+        user_id: recipient.user_id,
+        language: recipient.language,
+        venue_id,
+        notified_at: notification.created_at,
+    }
+}
+
+/// A delivery that has to be queued.
+pub(crate) struct Due {
+    /// Which.
+    pub(crate) id: DeliveryId,
+    /// Its channel.
+    pub(crate) channel: Channel,
+    /// Not to be claimed before; `None`: at once.
+    pub(crate) not_before: Option<Timestamp>,
+}
+
+/// Pushes a page of deliveries: work items of one channel and due time each, named after the page so that pushing again
+/// while they wait changes nothing. What is due later waits in the queue, where a crash does not lose it.
 pub(crate) async fn push_page(
     app: &App,
     lane: Lane,
     name: &str,
-    page: impl Iterator<Item = (Channel, DeliveryId)>,
+    page: impl Iterator<Item = Due>,
 ) -> Result<(), StreamsError> {
-    let mut by_channel: BTreeMap<Channel, Vec<DeliveryId>> = BTreeMap::new();
-    for (channel, id) in page {
-        by_channel.entry(channel).or_default().push(id);
+    let mut by_channel: BTreeMap<Channel, BTreeMap<Option<Timestamp>, Vec<DeliveryId>>> = BTreeMap::new();
+    for due in page {
+        by_channel.entry(due.channel).or_default().entry(due.not_before).or_default().push(due.id);
     }
-    for (channel, ids) in by_channel {
-        let items: Vec<NewItem> = ids
-            .chunks(app.config.planner.page_users)
-            .enumerate()
-            .map(|(index, ids)| NewItem {
-                id: format!("{name}:{index}").into(),
+    for (channel, steps) in by_channel {
+        let mut items = Vec::new();
+        for (step, (not_before, ids)) in steps.into_iter().enumerate() {
+            let chunks = ids.chunks(app.config.planner.page_users).enumerate();
+            items.extend(chunks.map(|(index, ids)| NewItem {
+                id: format!("{name}:{step}:{index}").into(),
                 body: Bytes::from(serde_json::to_vec(ids).expect("ids are texts")),
-                not_before: None,
-            })
-            .collect();
+                not_before,
+            }));
+        }
         app.queue.push(&delivery_queue(channel, lane), &items).await?;
     }
     Ok(())
@@ -113,34 +153,6 @@ pub(crate) async fn push_page(
 /// The queue of a channel's lane.
 pub(crate) fn delivery_queue(channel: Channel, lane: Lane) -> QueueName {
     QueueName(format!("deliver.{channel}.{lane}").into())
-}
-
-/// Every delivery of `notification` to one recipient: a socket always, each active device, and mail where the lane asks for
-/// it.
-fn deliveries_of(
-    notification: &Notification,
-    recipient: &Recipient,
-    rules: &Planner,
-    gateways: &Gateways,
-) -> Vec<NewDelivery> {
-    let mut all = vec![delivery(notification, recipient, Channel::Socket, None)];
-    all.extend(
-        preferred(&recipient.targets, gateways)
-            .map(|one| delivery(notification, recipient, one.channel, Some(one))),
-    );
-    if mails(notification, rules) {
-        all.push(delivery(notification, recipient, Channel::Email, None));
-    }
-    for one in &mut all {
-        if !gateways.reach(one.channel) {
-            one.suppressed = Some("channel_not_configured");
-        } else if one.target.is_empty() {
-            one.suppressed = Some("no_target");
-        } else if one.channel == Channel::Email && recipient.email_quarantined {
-            one.suppressed = Some("address_quarantined");
-        }
-    }
-    all
 }
 
 /// One target for each installation: a phone that is reachable through Apple and through Firebase shows a message once.
@@ -156,36 +168,74 @@ fn preferred<'a>(targets: &'a [Target], gateways: &'a Gateways) -> impl Iterator
     })
 }
 
-fn mails(notification: &Notification, rules: &Planner) -> bool {
-    rules.email_lanes.contains(&notification.lane)
-        || (notification.kind == NotificationKind::Announcement
-            && rules.email_announcement_lanes.contains(&notification.lane))
+/// What the deliveries of a page are made with.
+struct Plan<'a> {
+    notification: &'a Notification,
+    config: &'a Config,
+    gateways: &'a Gateways,
+    now: Timestamp,
 }
 
-fn delivery(
-    notification: &Notification,
-    recipient: &Recipient,
-    channel: Channel,
-    device: Option<&Target>,
-) -> NewDelivery {
-    let target = match device {
-        Some(device) => device.token.clone(),
-        None if channel == Channel::Email => recipient.email.clone(),
-        None => recipient.user_id.to_string(),
-    };
-    let key = device.map_or_else(|| target.clone(), |device| device.device_id.to_string());
-    NewDelivery {
-        id: DeliveryId::of(notification.id, recipient.user_id, channel, &key),
-        notification_id: notification.id,
-        user_id: recipient.user_id,
-        channel,
-        device_id: device.map(|device| device.device_id),
-        target,
-        lane: notification.lane,
-        language: device.and_then(|device| device.language).unwrap_or(recipient.language),
-        suppressed: None,
-        queued_at: notification.created_at,
-        expires_at: notification.expires_at,
+impl Plan<'_> {
+    /// Every delivery to one recipient: a socket always, each active device, and mail where the lane asks for it. Each has
+    /// its turn when the lane's escalation says so.
+    fn deliveries_of(&self, recipient: &Recipient) -> Vec<NewDelivery> {
+        let mut all = vec![self.delivery(recipient, Channel::Socket, None, 0)];
+        for (place, device) in (0_u64..).zip(preferred(&recipient.targets, self.gateways)) {
+            all.push(self.delivery(recipient, device.channel, Some(device), place));
+        }
+        if self.mails() {
+            all.push(self.delivery(recipient, Channel::Email, None, 0));
+        }
+        for one in &mut all {
+            if !self.gateways.reach(one.channel) {
+                one.suppressed = Some("channel_not_configured");
+            } else if one.target.is_empty() {
+                one.suppressed = Some("no_target");
+            } else if one.channel == Channel::Email && recipient.email_quarantined {
+                one.suppressed = Some("address_quarantined");
+            }
+        }
+        all
+    }
+
+    fn mails(&self) -> bool {
+        let Notification { lane, kind, .. } = self.notification;
+        let rules = &self.config.planner;
+        rules.email_lanes.contains(lane)
+            || (*kind == NotificationKind::Announcement && rules.email_announcement_lanes.contains(lane))
+    }
+
+    /// A delivery through `channel`, for push to `device`, which is at `place` among the person's devices.
+    fn delivery(
+        &self,
+        recipient: &Recipient,
+        channel: Channel,
+        device: Option<&Target>,
+        place: u64,
+    ) -> NewDelivery {
+        let notification = self.notification;
+        let target = match device {
+            Some(device) => device.token.clone(),
+            None if channel == Channel::Email => recipient.email.clone(),
+            None => recipient.user_id.to_string(),
+        };
+        let key = device.map_or_else(|| target.clone(), |device| device.device_id.to_string());
+        let steps = self.config.escalation.of(notification.lane);
+        NewDelivery {
+            id: DeliveryId::of(notification.id, recipient.user_id, channel, &key),
+            notification_id: notification.id,
+            user_id: recipient.user_id,
+            channel,
+            device_id: device.map(|device| device.device_id),
+            target,
+            lane: notification.lane,
+            language: device.and_then(|device| device.language).unwrap_or(recipient.language),
+            suppressed: None,
+            queued_at: self.now,
+            due_at: steps.due(channel, place, self.now, notification.expires_at),
+            expires_at: notification.expires_at,
+        }
     }
 }
 

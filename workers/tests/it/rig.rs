@@ -17,7 +17,7 @@ use store::outbox;
 use store::users::{self, NewUser};
 use streams::{ChangeLog, Cursor, Epoch, NewItem, QueueName, ReadBatch, WorkQueue};
 use tokio::time::Instant;
-use workers::{Config, Deps, Gateways, Retry};
+use workers::{Config, Deps, Escalation, Gateways, Retry};
 
 use crate::gateway::Scripted;
 
@@ -378,6 +378,7 @@ pub(crate) fn at(text: &str) -> Timestamp {
 /// The times of a test: short.
 fn quick() -> Config {
     let mut config = Config { lease_ms: 500, counts_ms: 100, sample_ms: 100, ..Config::default() };
+    config.escalation = Escalation::AT_ONCE;
     config.relay.poll_ms = 50;
     config.relay.backoff_max_ms = 200;
     config.planner.read_wait_ms = 50;

@@ -83,6 +83,8 @@ struct Facts {
     platform: Option<Platform>,
     device_gone: bool,
     attempt_open: bool,
+    /// Whether the person proved the notification on another channel.
+    proven: bool,
 }
 
 /// Records an attempt for each delivery that is due, and says which those are. The caller commits before it sends.
@@ -126,6 +128,8 @@ fn decide(row: &mut Row, facts: Facts, begin: &Begin<'_>) -> Option<Sending> {
     let Begin { now, .. } = *begin;
     if row.cancelled {
         row.end(DeliveryState::Cancelled, "", now);
+    } else if facts.proven {
+        row.end(DeliveryState::Superseded, "", now);
     } else if row.expires_at <= now {
         row.end(DeliveryState::Expired, "deadline", now);
     } else if facts.device_gone {
@@ -168,8 +172,9 @@ async fn facts(tx: &mut Tx, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Fa
     let places = values.all(ids.iter().map(|id| id.0));
     let sql = format!(
         "SELECT d.id, d.user_id, d.device_id, d.target, d.language, v.state AS device_state, v.token, \
-         v.token_kind, v.platform, v.registered_at, a.started_at, a.finished_at \
+         v.token_kind, v.platform, v.registered_at, a.started_at, a.finished_at, r.proven \
          FROM deliveries d LEFT JOIN devices v ON v.id = d.device_id \
+         LEFT JOIN recipients r ON r.notification_id = d.notification_id AND r.user_id = d.user_id \
          LEFT JOIN attempts a ON a.delivery_id = d.id AND a.number = d.attempts \
          WHERE d.id IN ({places})"
     );
@@ -193,6 +198,7 @@ fn read_facts(row: &QueryResult) -> Result<Facts, StoreError> {
         device: kind.zip(token).map(|(kind, token)| (kind, token, registered_at)),
         device_gone: device_id.is_some() && state.as_deref() != Some("active"),
         attempt_open: get_at_null(row, "started_at")?.is_some() && get_at_null(row, "finished_at")?.is_none(),
+        proven: get::<Option<i64>>(row, "proven")?.unwrap_or(0) > 0,
     })
 }
 

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Channel, DeliveryId, DeliveryState, EvidenceKind, Lane, NotificationId, Timestamp};
+use domain::{
+    Channel, DeliveryId, DeliveryState, Ended, EvidenceKind, Lane, NotificationId, Reach, Timestamp, UserId,
+};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::Move;
 use crate::binds::Binds;
+use crate::recipients::{self, PersonMove};
 use crate::sql::{at_null, get, get_at, get_at_null, get_word, statement};
 use crate::{Engine, StoreError, Tx};
 
@@ -15,6 +18,7 @@ use crate::{Engine, StoreError, Tx};
 pub(crate) struct Row {
     pub(crate) id: DeliveryId,
     pub(crate) notification_id: NotificationId,
+    pub(crate) user_id: UserId,
     pub(crate) channel: Channel,
     pub(crate) lane: Lane,
     pub(crate) state: DeliveryState,
@@ -33,10 +37,12 @@ pub(crate) struct Row {
     /// Whether its notification was withdrawn.
     pub(crate) cancelled: bool,
     was: DeliveryState,
+    reached: Option<Reach>,
+    proven_at: Option<Timestamp>,
 }
 
 impl Row {
-    /// Takes note of evidence from `at`: raises the state, keeps the first time of each rank.
+    /// Takes note of evidence from `at`: raises the state, keeps the first time of each rank, whatever the order of arrival.
     pub(crate) fn learn(&mut self, evidence: EvidenceKind, at: Timestamp, now: Timestamp) {
         let first = match evidence {
             EvidenceKind::Accepted => Some(&mut self.accepted_at),
@@ -45,7 +51,7 @@ impl Row {
             EvidenceKind::Bounced | EvidenceKind::Refused | EvidenceKind::NoVerdict => None,
         };
         if let Some(first) = first {
-            first.get_or_insert(at);
+            *first = Some(first.map_or(at, |known| known.min(at)));
         }
         let raised = self.state.after(evidence);
         if raised == self.state {
@@ -63,6 +69,16 @@ impl Row {
         }
     }
 
+    /// What it contributes to how far its person was reached.
+    fn reach(&self) -> Option<Reach> {
+        reach_of(self.channel, self.state, self.accepted_at, self.reason.as_deref())
+    }
+
+    /// When the recipient's side had it, as far as is known.
+    fn first_proof(&self) -> Option<Timestamp> {
+        [self.delivered_at, self.opened_at].into_iter().flatten().min()
+    }
+
     /// Ends it as `state`, unless it has ended.
     pub(crate) fn end(&mut self, state: DeliveryState, reason: &str, now: Timestamp) {
         if self.ended_at.is_none() {
@@ -74,7 +90,22 @@ impl Row {
     }
 }
 
-const COLUMNS: &str = "d.id, d.notification_id, d.channel, d.lane, d.state, d.reason, d.attempts, d.fence, \
+/// What a delivery contributes to how far its person was reached.
+pub(crate) fn reach_of(
+    channel: Channel,
+    state: DeliveryState,
+    accepted_at: Option<Timestamp>,
+    reason: Option<&str>,
+) -> Option<Reach> {
+    let ended = match (accepted_at, reason) {
+        (Some(_), _) => Ended::AfterAcceptance,
+        (None, Some(recipients::UNVERIFIED)) => Ended::WithoutVerdict,
+        _ => Ended::Otherwise,
+    };
+    Reach::of(channel, state, ended)
+}
+
+const COLUMNS: &str = "d.id, d.notification_id, d.user_id, d.channel, d.lane, d.state, d.reason, d.attempts, d.fence, \
     d.provider_id, d.queued_at, d.next_attempt_at, d.sending_at, d.accepted_at, d.delivered_at, d.opened_at, \
     d.ended_at, d.expires_at, n.cancelled_at";
 
@@ -101,9 +132,10 @@ pub(crate) async fn lock(tx: &mut Tx, ids: &[DeliveryId]) -> Result<Vec<Row>, St
 
 fn read(row: &QueryResult) -> Result<Row, StoreError> {
     let state = get_word(row, "state")?;
-    Ok(Row {
+    let mut read = Row {
         id: DeliveryId(get(row, "id")?),
         notification_id: NotificationId(get(row, "notification_id")?),
+        user_id: UserId(get(row, "user_id")?),
         channel: get_word(row, "channel")?,
         lane: get_word(row, "lane")?,
         state,
@@ -121,10 +153,14 @@ fn read(row: &QueryResult) -> Result<Row, StoreError> {
         expires_at: get_at(row, "expires_at")?,
         cancelled: get_at_null(row, "cancelled_at")?.is_some(),
         was: state,
-    })
+        reached: None,
+        proven_at: None,
+    };
+    (read.reached, read.proven_at) = (read.reach(), read.first_proof());
+    Ok(read)
 }
 
-/// Writes changed deliveries back and moves the counts of their notifications. All rows come from [`lock`].
+/// Writes changed deliveries back and moves the counts of their notifications and people. All rows come from [`lock`].
 pub(crate) async fn write(tx: &mut Tx, rows: &[Row], now: Timestamp) -> Result<Vec<Move>, StoreError> {
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -142,8 +178,31 @@ pub(crate) async fn write(tx: &mut Tx, rows: &[Row], now: Timestamp) -> Result<V
     tx.connection().execute_raw(statement(engine, sql, values.take())).await?;
     let moves: Vec<Move> =
         rows.iter().filter(|row| row.was != row.state).map(|row| moved(row, now)).collect();
+    recipients::shift(tx, &rows.iter().filter_map(person_moved).collect::<Vec<_>>()).await?;
     count_moves(tx, &moves, now).await?;
     Ok(moves)
+}
+
+/// What a changed delivery means for its person; `None`: nothing.
+fn person_moved(row: &Row) -> Option<PersonMove> {
+    let (to, proven_at) = (row.reach(), row.first_proof());
+    (to != row.reached || proven_at != row.proven_at).then(|| PersonMove {
+        notification_id: row.notification_id,
+        user_id: row.user_id,
+        from: row.reached,
+        to,
+        cause: Some(cause(row)),
+        proven_at,
+    })
+}
+
+fn cause(row: &Row) -> String {
+    match row.state {
+        DeliveryState::Accepted | DeliveryState::Expired if row.channel == Channel::Socket => {
+            recipients::NOT_CONNECTED.to_owned()
+        }
+        state => row.reason.clone().unwrap_or_else(|| state.as_str().to_owned()),
+    }
 }
 
 fn written(row: &Row) -> [Value; 12] {

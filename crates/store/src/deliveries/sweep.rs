@@ -1,10 +1,13 @@
-//! Deliveries that nobody would end otherwise: past their deadline, withdrawn, or forgotten by a crash.
+//! Deliveries that nobody would end otherwise: past their deadline, withdrawn, proved elsewhere, or forgotten by a crash.
 
-use domain::{Channel, DeliveryId, DeliveryState, Lane, NotificationId, Timestamp};
+use std::collections::BTreeMap;
+
+use domain::{Channel, DeliveryId, DeliveryState, Lane, NotificationId, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::Move;
 use super::row::{lock, write};
+use crate::binds::Binds;
 use crate::sql::{at, count, get, get_word, statement};
 use crate::{Store, StoreError, Tx};
 
@@ -76,6 +79,43 @@ pub async fn cancel(tx: &mut Tx, ids: &[DeliveryId], now: Timestamp) -> Result<V
             }
             _ => {}
         }
+    }
+    write(tx, &rows, now).await
+}
+
+/// Ends what waits for people who proved the notification on another channel. What is being sent at this moment goes on; what
+/// a crash leaves here is ended when its attempt would begin. At most 1,000 people at once.
+///
+/// # Errors
+/// [`StoreError::Database`], [`StoreError::Corrupt`].
+pub async fn supersede(
+    tx: &mut Tx,
+    proven: &[(NotificationId, UserId)],
+    now: Timestamp,
+) -> Result<Vec<Move>, StoreError> {
+    let mut people: BTreeMap<NotificationId, Vec<i64>> = BTreeMap::new();
+    for (notification, user) in proven {
+        people.entry(*notification).or_default().push(user.0);
+    }
+    let engine = tx.engine();
+    let mut waiting = Vec::new();
+    for (notification, users) in people {
+        let mut values = Binds::default();
+        let notification = values.one(notification.0);
+        let users = values.all(users);
+        let sql = format!(
+            "SELECT id FROM deliveries WHERE notification_id = {notification} AND user_id IN ({users}) \
+             AND state IN ('queued', 'waiting')"
+        );
+        let rows = tx.connection().query_all_raw(statement(engine, sql, values.take())).await?;
+        for row in &rows {
+            waiting.push(id(row)?);
+        }
+    }
+    let mut rows = lock(tx, &waiting).await?;
+    rows.retain(|row| matches!(row.state, DeliveryState::Queued | DeliveryState::Waiting));
+    for row in &mut rows {
+        row.end(DeliveryState::Superseded, "", now);
     }
     write(tx, &rows, now).await
 }

@@ -16,6 +16,7 @@ use store::leases;
 use store::log_cursors::{self, LogCursor};
 use store::notifications::{self, Notification, Planned};
 use store::outbox::{self, Wakeups};
+use store::recipients::NewRecipient;
 use store::users::{self, NewUser};
 use store::{Store, Tx, stars};
 
@@ -92,7 +93,18 @@ fn delivery(about: &Notification, user: i64, channel: Channel) -> NewDelivery {
         language: Language::Ar,
         suppressed: None,
         queued_at: start(),
+        due_at: start(),
         expires_at: about.expires_at,
+    }
+}
+
+fn person(about: &Notification, user: i64) -> NewRecipient {
+    NewRecipient {
+        notification_id: about.id,
+        user_id: UserId(user),
+        language: Language::Ar,
+        venue_id: None,
+        notified_at: start(),
     }
 }
 
@@ -104,7 +116,8 @@ async fn planned(store: &Store, lane: Lane, users: i64) -> (Notification, Vec<De
         .collect();
     let mut tx = store.begin().await.unwrap();
     notifications::insert(&mut tx, &about).await.unwrap();
-    deliveries::insert(&mut tx, &all).await.unwrap();
+    let people: Vec<NewRecipient> = (1..=users).map(|user| person(&about, user)).collect();
+    deliveries::insert(&mut tx, &people, &all).await.unwrap();
     tx.commit().await.unwrap();
     let ids = all.iter().map(|one| one.id).collect();
     assert_counted(store, &about, all.len()).await;
@@ -205,7 +218,9 @@ async fn a_page_is_planned_once(store: Store) {
     let again: Vec<NewDelivery> = (1..=3).map(|user| delivery(&about, user, Channel::Socket)).collect();
     let mut tx = store.begin().await.unwrap();
     assert!(!notifications::insert(&mut tx, &about).await.unwrap());
-    assert_eq!(deliveries::insert(&mut tx, &again).await.unwrap().len(), 1, "only the third user is new");
+    let people: Vec<NewRecipient> = (1..=3).map(|user| person(&about, user)).collect();
+    let new = deliveries::insert(&mut tx, &people, &again).await.unwrap();
+    assert_eq!(new.len(), 1, "only the third user is new");
     let page = Planned {
         id: about.id,
         after: UserId(0),

@@ -4,6 +4,7 @@
 #[macro_use]
 mod engines;
 
+mod coverage;
 mod delivery;
 mod migration;
 mod programme;
