@@ -132,6 +132,12 @@ codes! {
     // announcements
     /// It was withdrawn before.
     AnnouncementCancelled = CONFLICT, "announcement_cancelled", "The announcement was cancelled before.", "أُلغي هذا الإعلان من قبل.";
+    /// The first author cannot be the second person.
+    SecondPersonRequired = FORBIDDEN, "second_person_required", "Another organizer or admin has to confirm this.", "يجب أن يؤكد ذلك منظم أو مشرف آخر.";
+    /// It went out, or needs nobody else.
+    AnnouncementNotAwaiting = CONFLICT, "announcement_not_awaiting", "The announcement does not wait for a confirmation.", "هذا الإعلان لا ينتظر تأكيدًا.";
+    /// The time in which it could be confirmed is over, or has not brought a confirmation yet.
+    AnnouncementNotPublished = CONFLICT, "announcement_not_published", "The announcement was not published: nobody confirmed it, or not in time.", "لم يُنشر هذا الإعلان: لم يؤكده أحد أو لم يؤكده في الوقت المحدد.";
 }
 
 #[cfg(test)]

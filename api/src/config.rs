@@ -1,5 +1,6 @@
 //! `[api]` of the configuration: what may be asked, how much of it, and by whom.
 
+use domain::Lane;
 use serde::Deserialize;
 use service::Faults;
 
@@ -266,6 +267,14 @@ pub struct Announcements {
     pub ttl_secs_default: u64,
     /// Seconds until an announcement expires at most. 60 to 31,536,000.
     pub ttl_secs_max: u64,
+    /// Lanes whose announcements go out only when another organizer or admin has confirmed them; drills, recalls and all-clears
+    /// need nobody else. Empty: one person is enough.
+    pub second_person_lanes: Vec<Lane>,
+    /// Seconds in which the second person has to confirm. 10 to 86,400. Too low: nobody is found in time, and nothing goes
+    /// out. Too high: what is long over goes out.
+    pub confirm_secs_max: u64,
+    /// Who alerts come from in CAP documents: a name without spaces, commas or `<` and `&`, such as the festival's domain.
+    pub sender: String,
 }
 
 impl Default for Announcements {
@@ -275,6 +284,9 @@ impl Default for Announcements {
             body_chars_max: 2_000,
             ttl_secs_default: 86_400,
             ttl_secs_max: 2_592_000,
+            second_person_lanes: Vec::new(),
+            confirm_secs_max: 600,
+            sender: "munadi".to_owned(),
         }
     }
 }
@@ -314,6 +326,11 @@ impl Config {
                 60..=rules.ttl_secs_max.clamp(60, 2_592_000),
             );
             faults.range("ttl_secs_max", rules.ttl_secs_max, 60..=31_536_000);
+            faults.range("confirm_secs_max", rules.confirm_secs_max, 10..=86_400);
+            let plain = |one: char| !one.is_whitespace() && !matches!(one, ',' | '<' | '&');
+            if rules.sender.is_empty() || !rules.sender.chars().all(plain) {
+                faults.add("sender", "must be a name without spaces, commas, < and &");
+            }
         });
     }
 }

@@ -82,6 +82,10 @@ describe('dashboards', { timeout: 180_000 }, () => {
     });
     client.connect();
     await event(follow(client, `event:${concert.id}`), 'subscribed');
+    await munadi.announce({
+      lane: 'emergency', title: { en: 'Storm', ar: 'عاصفة' }, body: { en: 'Leave', ar: 'غادروا' },
+      audience: { kind: 'users', user_ids: [attendee.id] },
+    });
     while (busy) {
       await munadi.move(concert);
       await munadi.login(attendee);

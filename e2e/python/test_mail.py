@@ -166,6 +166,9 @@ hello_name = "munadi.invalid"
 from = "Festival <news@festival.example>"
 bounce_domain = "bounces.festival.example"
 public_url = "https://festival.example"
+
+[workers.escalation.emergency]
+email_after_ms = 0
 """
 
 

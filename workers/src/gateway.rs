@@ -12,8 +12,11 @@ use store::devices::Platform;
 pub struct Outgoing {
     /// Which delivery; the code that confirms it is in `receipt_code`.
     pub delivery_id: DeliveryId,
-    /// Of which notification: collapse ids and tags are made from it, so that a repeat replaces the first.
+    /// Of which notification.
     pub notification_id: NotificationId,
+    /// The first notification of those that replace each other: collapse ids, tags and topics are made from it, so that a
+    /// repeat, an update and a recall replace what is shown. Equal to `notification_id` when it replaces none.
+    pub thread_id: NotificationId,
     /// Why.
     pub kind: NotificationKind,
     /// How urgent.

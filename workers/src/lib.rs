@@ -8,6 +8,7 @@ mod backoff;
 pub mod channels;
 mod config;
 mod counts;
+mod coverage;
 mod credentials;
 mod deliver;
 mod failure;
@@ -83,6 +84,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<(), S
     spawn(&app, "workers.sweeper", sweeper::run(app.clone()));
     spawn(&app, "workers.registry", registry::run(app.clone()));
     spawn(&app, "workers.counts", counts::run(app.clone()));
+    spawn(&app, "workers.coverage", coverage::run(app.clone()));
     spawn(&app, "workers.sampler", sampler::run(app.clone()));
     spawn(&app, "workers.credentials", credentials::run(app.clone()));
     for name in app.webhooks.names() {

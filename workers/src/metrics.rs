@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use domain::{Action, Channel, DeliveryState, Lane};
+use domain::{Action, AnnouncementId, Channel, DeliveryState, Lane, Reach};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use store::audience::TargetFate;
+use store::coverage::Board;
 use store::deliveries::{Move, Settled};
 use store::evidence::RecordOutcome;
 use streams::QueueStats;
@@ -56,6 +57,10 @@ pub const UNKNOWN: &str = "notify_unknown_total";
 pub const RECEIPTS: &str = "notify_receipts_total";
 /// Deliveries that were in no queue and were queued again, by channel.
 pub const ORPHANS: &str = "notify_orphans_total";
+/// People of an emergency by how far it has come with them (`reach`); by announcement, of the last minutes.
+pub const COVERAGE_PEOPLE: &str = "notify_coverage_people";
+/// Share of the audience of an emergency that had proved it within `t` seconds; by announcement, of the last minutes.
+pub const COVERAGE_RATIO: &str = "notify_coverage_ratio";
 /// 1 while promotions stand still for an emergency.
 pub const PROMOTIONS_HELD: &str = "notify_promotions_held";
 
@@ -83,6 +88,8 @@ pub fn describe() {
     describe_counter!(UNKNOWN, "Attempts that ended without a verdict");
     describe_counter!(RECEIPTS, "Confirmations taken from sockets");
     describe_counter!(ORPHANS, "Deliveries that were in no queue and were queued again");
+    describe_gauge!(COVERAGE_PEOPLE, "People of an emergency by how far it has come with them");
+    describe_gauge!(COVERAGE_RATIO, "Share of an emergency's audience that proved it within t seconds");
     describe_gauge!(PROMOTIONS_HELD, "1 while promotions stand still for an emergency");
     register();
 }
@@ -231,6 +238,20 @@ pub(crate) fn webhook(name: &str, told: &Told) {
 pub(crate) fn window(channel: Channel, lane: Lane, limit: usize) {
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
     gauge!(WINDOW, "channel" => channel.as_str(), "lane" => lane.as_str()).set(f64::from(limit));
+}
+
+/// An emergency's board. Labels grow with emergencies, of which there are few in the life of a process.
+#[expect(clippy::cast_precision_loss, reason = "a gauge; nobody counts 2^53 people")]
+pub(crate) fn covered(announcement: AnnouncementId, board: &Board) {
+    let label = announcement.to_string();
+    for reach in Reach::ALL {
+        let people = board.people.get(reach.as_str()).copied().unwrap_or(0);
+        gauge!(COVERAGE_PEOPLE, "notification" => label.clone(), "reach" => reach.as_str()).set(people as f64);
+    }
+    for (mark, proven) in &board.proven_within {
+        let ratio = *proven as f64 / board.audience.max(1) as f64;
+        gauge!(COVERAGE_RATIO, "notification" => label.clone(), "t" => mark.to_string()).set(ratio);
+    }
 }
 
 pub(crate) fn promotions_held(held: bool) {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use domain::{Change, Lane};
 use store::StoreError;
 use store::log_cursors::{self, LogCursor};
+use store::notifications::Notification;
 use store::{deliveries, notifications};
 use streams::{Cursor, Epoch, ReadBatch, StreamsError};
 use tokio::time::Instant;
@@ -190,19 +191,27 @@ async fn handle(app: &App, entry: &streams::Entry) -> Result<bool, PlanError> {
     };
     webhooks::announce(app, &change).await?;
     match decide::decide(&change, app.config.planner.event_hours_max) {
-        Decision::Notify(notification) => {
-            let mut tx = app.store.begin().await?;
-            notifications::insert(&mut tx, &notification).await?;
-            tx.commit().await?;
-            if notification.lane == Lane::Emergency {
-                app.promotions_held.store(true, Ordering::Relaxed); // the sampler lets them go on
-            }
-            app.to_plan.notify_one();
+        Decision::Notify(notification) => notify(app, &notification).await?,
+        Decision::Replace(earlier, notification) => {
+            cancel(app, earlier).await?;
+            notify(app, &notification).await?;
         }
         Decision::Cancel(id) => cancel(app, id).await?,
         Decision::Nothing => {}
     }
     Ok(true)
+}
+
+/// Writes a notification and has it planned.
+async fn notify(app: &App, notification: &Notification) -> Result<(), PlanError> {
+    let mut tx = app.store.begin().await?;
+    notifications::insert(&mut tx, notification).await?;
+    tx.commit().await?;
+    if notification.lane == Lane::Emergency {
+        app.promotions_held.store(true, Ordering::Relaxed); // the sampler lets them go on
+    }
+    app.to_plan.notify_one();
+    Ok(())
 }
 
 /// Stops the planning of a notification and withdraws what has not left, page by page.

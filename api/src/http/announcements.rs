@@ -1,12 +1,21 @@
 //! `/api/v1/announcements`: what organizers say, and whom it reached.
+//!
+//! `form` is what they say, `coverage` the board of whom it reached, `recall` what can be taken back, `cap` the document that
+//! other systems of warning read.
+
+mod cap;
+mod coverage;
+mod form;
+mod recall;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::extract::State;
-use domain::{AnnouncementId, Audience, Lane, LocalizedText, NotificationId, Timestamp, UserId};
-use serde::{Deserialize, Serialize};
-use store::announcements::Announcement;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use domain::{Alert, AnnouncementId, Audience, Lane, LocalizedText, NotificationId, Timestamp, UserId};
+use serde::Serialize;
+use store::announcements::{Announcement, Phase};
 use store::notifications::{self, Count};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,42 +27,22 @@ use crate::code::Code;
 use crate::cursor::PageQuery;
 use crate::error::ApiError;
 use crate::extract::{Announcer, Json, Mutation, Path, Query};
-use crate::fault::{Checks, Rule};
+use crate::fault::Rule;
 use crate::idempotency::{Once, begin};
-use crate::ops::announcements::{self, CancelError, Draft, PublishError};
+use crate::ops::announcements::{self, ChangeError, PublishError};
 use crate::schema::{Envelope, PageEnvelope, Text};
 
-/// Most users that an announcement is addressed to by id.
-const USERS_MAX: usize = 1_000;
+use form::AnnouncementForm;
 
 /// The routes of this file.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, publish)).routes(routes!(show)).routes(routes!(cancel))
-}
-
-/// What is to be announced.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct AnnouncementForm {
-    /// Headline, in Arabic, English or both.
-    #[schema(value_type = Text, example = json!({"ar": "عاصفة رملية", "en": "Sandstorm"}))]
-    title: LocalizedText,
-    /// Text, in Arabic, English or both.
-    #[schema(value_type = Text, example = json!({"ar": "توجهوا إلى القاعة ب", "en": "Go to hall B now"}))]
-    body: LocalizedText,
-    /// `emergency`, `transactional`, `standard` or `promotional`.
-    #[schema(value_type = String, example = "emergency")]
-    lane: Lane,
-    /// `{"kind":"everyone"}`, `{"kind":"event","event_id":17}`, `{"kind":"venue","venue_id":5}` or
-    /// `{"kind":"users","user_ids":[4]}` (at most 1,000).
-    #[schema(value_type = Object, example = json!({"kind": "everyone"}))]
-    audience: Audience,
-    /// When it is of no more use: in the future, at most 30 days ahead.
-    #[schema(value_type = Option<String>, format = DateTime, example = "2026-07-15T13:00:00Z")]
-    expires_at: Option<Timestamp>,
-    /// The same as seconds from now; one of the two, or neither for the configured time.
-    #[schema(example = 3600)]
-    ttl_seconds: Option<u64>,
+    OpenApiRouter::new()
+        .routes(routes!(list, publish))
+        .routes(routes!(show))
+        .routes(routes!(confirm))
+        .routes(routes!(cancel))
+        .merge(recall::routes())
+        .merge(coverage::routes())
 }
 
 /// An announcement.
@@ -89,6 +78,23 @@ struct AnnouncementView {
     /// When it was withdrawn.
     #[schema(value_type = Option<String>, format = DateTime)]
     cancelled_at: Option<Timestamp>,
+    /// `awaits_confirmation` (a second person has to confirm it), `unconfirmed` (nobody did in time), `published` or
+    /// `cancelled`.
+    #[schema(example = "published")]
+    phase: &'static str,
+    /// Until when a second person has to confirm it; null: it needs none.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    confirm_before: Option<Timestamp>,
+    /// Who confirmed it.
+    #[schema(value_type = Option<i64>)]
+    confirmed_by: Option<UserId>,
+    /// When.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    confirmed_at: Option<Timestamp>,
+    /// What it says beyond its text, in the words of CAP 1.2: `message_type` (`alert`, `update`, `all_clear`, `recall`),
+    /// `references`, `category`, `severity`, `urgency`, `certainty`, `venue_ids`, `instructions`, `drill`.
+    #[schema(value_type = Object)]
+    alert: Alert,
 }
 
 /// An announcement, and whom it reached so far.
@@ -121,9 +127,17 @@ struct ReceiptCounts {
     by_channel: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
 }
 
-impl From<Announcement> for AnnouncementView {
-    fn from(announcement: Announcement) -> Self {
-        let Announcement { id, said, created_at, cancelled_at, .. } = announcement;
+impl AnnouncementView {
+    /// As it is at `now`.
+    fn of(announcement: Announcement, now: Timestamp) -> Self {
+        let phase = match announcement.phase(now) {
+            Phase::AwaitsConfirmation => "awaits_confirmation",
+            Phase::Unconfirmed => "unconfirmed",
+            Phase::Published => "published",
+            Phase::Cancelled => "cancelled",
+        };
+        let Announcement { id, said, created_at, cancelled_at, confirmed, .. } = announcement;
+        let (confirmed_by, confirmed_at) = confirmed.unzip();
         Self {
             id,
             notification_id: said.notification_id,
@@ -135,6 +149,11 @@ impl From<Announcement> for AnnouncementView {
             created_at,
             expires_at: said.expires_at,
             cancelled_at,
+            phase,
+            confirm_before: said.confirm_before,
+            confirmed_by,
+            confirmed_at,
+            alert: said.alert,
         }
     }
 }
@@ -148,73 +167,44 @@ impl ReceiptCounts {
     }
 }
 
-impl AnnouncementForm {
-    /// # Errors
-    /// [`Code::ValidationFailed`] with every value that is wrong.
-    fn check(self, app: &App) -> Result<Draft, ApiError> {
-        let rules = &app.config.announcements;
-        let mut checks = Checks::default();
-        checks.localized("/title", &self.title, 1..=rules.title_chars_max);
-        checks.localized("/body", &self.body, 1..=rules.body_chars_max);
-        let mut audience = self.audience;
-        if let Audience::Users { user_ids } = &mut audience {
-            user_ids.sort_unstable();
-            user_ids.dedup();
-            checks.ensure(!user_ids.is_empty(), "/audience/user_ids", Rule::Required);
-            checks.ensure(user_ids.len() <= USERS_MAX, "/audience/user_ids", Rule::TooLong(USERS_MAX));
-        }
-        let now = app.clock.now();
-        let latest = now + Duration::from_secs(rules.ttl_secs_max);
-        let expires_at = match (self.expires_at, self.ttl_seconds) {
-            (Some(_), Some(_)) => {
-                checks.add("/ttl_seconds", EITHER);
-                latest
-            }
-            (Some(at), None) => {
-                let future = at > now && at <= latest;
-                checks.ensure(future, "/expires_at", Rule::Range(now.to_string(), latest.to_string()));
-                at
-            }
-            (None, Some(secs)) => {
-                checks.range("/ttl_seconds", secs, 1..=rules.ttl_secs_max);
-                now + Duration::from_secs(secs.min(rules.ttl_secs_max))
-            }
-            (None, None) => now + Duration::from_secs(rules.ttl_secs_default),
-        };
-        checks.finish()?;
-        Ok(Draft { lane: self.lane, title: self.title, body: self.body, audience, expires_at })
-    }
-}
-
-/// The rule of the two ways to say when it ends.
-const EITHER: Rule = Rule::Own(
-    "either",
-    "give expires_at or ttl_seconds, not both",
-    "أعطِ expires_at أو ttl_seconds وليس كليهما",
-);
-
 impl From<PublishError> for ApiError {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::AudienceUnknown(noun) => Self::invalid("/audience", Rule::Unknown(noun)),
+            PublishError::VenueUnknown(index) => {
+                Self::invalid(&format!("/venue_ids/{index}"), Rule::Unknown("venue"))
+            }
+            PublishError::ReferenceUnknown => Self::invalid("/references", Rule::Unknown("announcement")),
+            PublishError::ReferenceNotPublic => Self::invalid("/references", NOT_PUBLIC),
             PublishError::Store(cause) => cause.into(),
         }
     }
 }
 
-impl From<CancelError> for ApiError {
-    fn from(error: CancelError) -> Self {
-        match error {
-            CancelError::NotFound => Self::new(Code::NotFound),
-            CancelError::Cancelled(announcement) => {
-                Self::new(Code::AnnouncementCancelled).current(&AnnouncementView::from(*announcement))
-            }
-            CancelError::Store(cause) => cause.into(),
-        }
+/// The rule of what an announcement may refer to.
+const NOT_PUBLIC: Rule = Rule::Own(
+    "not_public",
+    "names an announcement that was not published or was withdrawn",
+    "يشير إلى إعلان لم يُنشر أو سُحب",
+);
+
+/// A change that was refused, with the announcement as it is.
+fn refused(app: &App, error: ChangeError) -> ApiError {
+    let current = |code, announcement: Box<Announcement>| {
+        ApiError::new(code).current(&AnnouncementView::of(*announcement, app.clock.now()))
+    };
+    match error {
+        ChangeError::NotFound => ApiError::new(Code::NotFound),
+        ChangeError::SamePerson => ApiError::new(Code::SecondPersonRequired),
+        ChangeError::Cancelled(one) => current(Code::AnnouncementCancelled, one),
+        ChangeError::NotAwaiting(one) => current(Code::AnnouncementNotAwaiting, one),
+        ChangeError::NotPublished(one) => current(Code::AnnouncementNotPublished, one),
+        ChangeError::Store(cause) => cause.into(),
     }
 }
 
-/// Announces something: 202 once it is durable, before it is delivered. Never refused for its rate.
+/// Announces something: 202 once it is durable, before it is delivered. Never refused for its rate. Where the configuration asks
+/// for a second person, it waits for `…/confirm`; a drill goes to the staff alone, marked as one.
 #[utoipa::path(post, path = "/api/v1/announcements", tag = "announcements", security(("bearer" = [])),
     request_body = AnnouncementForm,
     responses((status = 202, description = "It is safe, and on its way", body = Envelope<AnnouncementView>)))]
@@ -226,23 +216,31 @@ async fn publish(
     Json(form): Json<AnnouncementForm>,
 ) -> Result<Answer, ApiError> {
     let draft = form.check(&app)?;
-    announcements::check_audience(&app, &draft.audience).await?;
+    announcements::check_nouns(&app, &draft).await?;
     let mut work = begin!(once, &app, &caller);
     let announcement = announcements::publish(&app, &mut work.tx, caller.user_id, draft, mutation).await?;
     let location = format!("/api/v1/announcements/{}", announcement.id);
-    work.finish(&app, Answer::accepted(&AnnouncementView::from(announcement), location)?).await
+    work.finish(&app, Answer::accepted(&AnnouncementView::of(announcement, app.clock.now()), location)?).await
 }
 
-/// One announcement, with the deliveries by channel and state as they are now.
+/// One announcement, with the deliveries by channel and state as they are now. Asked for `application/cap+xml`, it is shown as
+/// a CAP 1.2 document.
 #[utoipa::path(get, path = "/api/v1/announcements/{id}", tag = "announcements", security(("bearer" = [])),
     params(("id" = i64, Path, example = 1)),
-    responses((status = 200, description = "The announcement", body = Envelope<AnnouncementReport>)))]
+    responses((status = 200, description = "The announcement", content(
+        (Envelope<AnnouncementReport> = "application/json"), (String = "application/cap+xml")))))]
 async fn show(
     State(app): State<App>,
     Announcer(_caller): Announcer,
     Path(id): Path<AnnouncementId>,
-) -> Result<Answer, ApiError> {
-    let announcement = store::announcements::find(&app.store, id).await?.ok_or(CancelError::NotFound)?;
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let announcement = store::announcements::find(&app.store, id).await?;
+    let announcement = announcement.ok_or_else(|| ApiError::new(Code::NotFound))?;
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains(cap::TYPE) {
+        return cap::document(&app, &announcement).await;
+    }
     let notification_id = announcement.said.notification_id;
     let mut receipts = ReceiptCounts::default();
     if let Some(progress) = notifications::find(&app.store, notification_id).await? {
@@ -252,7 +250,8 @@ async fn show(
     for count in notifications::counts(&app.store, notification_id).await? {
         receipts.add(count);
     }
-    Answer::ok(&AnnouncementReport { announcement: announcement.into(), receipts })
+    let announcement = AnnouncementView::of(announcement, app.clock.now());
+    Ok(Answer::ok(&AnnouncementReport { announcement, receipts })?.into_response())
 }
 
 /// Announcements, the newest first.
@@ -267,7 +266,28 @@ async fn list(
     let page = app.cursors.request(query.limit, query.cursor.as_deref(), &"announcements")?;
     let rows = store::announcements::list(&app.store, page.after, page.limit + 1).await?;
     let page = app.cursors.page(&page, rows, |row| (row.created_at, row.id))?;
-    Answer::page(page.map(AnnouncementView::from))
+    let now = app.clock.now();
+    Answer::page(page.map(|one| AnnouncementView::of(one, now)))
+}
+
+/// Confirms an announcement as a second person: it goes out now.
+#[utoipa::path(post, path = "/api/v1/announcements/{id}/confirm", tag = "announcements", security(("bearer" = [])),
+    params(("id" = i64, Path, example = 1)), responses(
+        (status = 202, description = "It is safe, and on its way", body = Envelope<AnnouncementView>),
+        (status = 403, description = "`second_person_required`: its author cannot confirm it"),
+        (status = 409, description = "`announcement_not_awaiting`, `announcement_not_published` (too late) or \
+            `announcement_cancelled`")))]
+async fn confirm(
+    State(app): State<App>,
+    Announcer(caller): Announcer,
+    Path(id): Path<AnnouncementId>,
+    Mutation(mutation): Mutation,
+    once: Once,
+) -> Result<Answer, ApiError> {
+    let mut work = begin!(once, &app, &caller);
+    let confirmed = announcements::confirm(&app, &mut work.tx, caller.user_id, id, mutation).await;
+    let confirmed = AnnouncementView::of(confirmed.map_err(|error| refused(&app, error))?, app.clock.now());
+    work.finish(&app, Answer::accepted(&confirmed, format!("/api/v1/announcements/{id}"))?).await
 }
 
 /// Withdraws an announcement: what has not been sent is not sent.
@@ -283,6 +303,7 @@ async fn cancel(
     once: Once,
 ) -> Result<Answer, ApiError> {
     let mut work = begin!(once, &app, &caller);
-    let announcement = announcements::cancel(&app, &mut work.tx, caller.user_id, id, mutation).await?;
-    work.finish(&app, Answer::ok(&AnnouncementView::from(announcement))?).await
+    let cancelled = announcements::cancel(&app, &mut work.tx, caller.user_id, id, mutation).await;
+    let cancelled = AnnouncementView::of(cancelled.map_err(|error| refused(&app, error))?, app.clock.now());
+    work.finish(&app, Answer::ok(&cancelled)?).await
 }

@@ -147,7 +147,7 @@ async fn receipts_need_the_code_and_are_counted_once(engine: Engine) {
 }
 
 /// Does the planner's part for one recipient.
-async fn plan(api: &TestApi, made: &Value, user_id: UserId) -> DeliveryId {
+pub(crate) async fn plan(api: &TestApi, made: &Value, user_id: UserId) -> DeliveryId {
     let waiting = store::outbox::read(&api.store, 1).await.unwrap();
     let ChangeKind::Announcement(announced) = &waiting[0].change.kind else { panic!("{waiting:?}") };
     let at: Timestamp = made["created_at"].as_str().unwrap().parse().unwrap();
@@ -161,6 +161,7 @@ async fn plan(api: &TestApi, made: &Value, user_id: UserId) -> DeliveryId {
         audience: announced.audience.clone(),
         event_id: None,
         announcement_id: Some(announced.announcement_id),
+        thread_id: announced.notification_id,
         created_at: at,
         expires_at: announced.expires_at,
     };

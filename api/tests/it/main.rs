@@ -1,6 +1,7 @@
 //! The API from outside: real requests, both engines.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod alerts;
 mod announcements;
 mod auth;
 mod bad_input;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    AnnouncementId, ChangeId, EventId, Lane, LocalizedText, NotificationId, Revocation, Timestamp, Topic,
+    Alert, AnnouncementId, ChangeId, EventId, Lane, LocalizedText, NotificationId, Revocation, Timestamp, Topic,
     UserId, VenueId,
 };
 
@@ -50,6 +50,13 @@ pub enum ChangeKind {
     },
     /// The organizers announced something.
     Announcement(Announced),
+    /// An announcement waits for a second person. For the staff alone.
+    AnnouncementAwaits {
+        /// Which.
+        announcement_id: AnnouncementId,
+        /// Until when it can be confirmed.
+        confirm_before: Timestamp,
+    },
     /// An announcement was withdrawn.
     AnnouncementCancelled {
         /// Which.
@@ -151,7 +158,7 @@ pub struct VenueSnapshot {
 pub struct Announced {
     /// Its id.
     pub announcement_id: AnnouncementId,
-    /// The notification it causes: `NotificationId::of(change.id)`.
+    /// The notification it causes.
     pub notification_id: NotificationId,
     /// How urgent it is.
     pub lane: Lane,
@@ -163,6 +170,15 @@ pub struct Announced {
     pub audience: Audience,
     /// When it is of no more use.
     pub expires_at: Timestamp,
+    /// What else it says; `None` in changes that were written before there were alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
+    /// The first notification of those that replace each other on the phone: this one's own id when it replaces none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread_id: Option<NotificationId>,
+    /// The notification whose deliveries that have not left are withdrawn for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<NotificationId>,
 }
 
 /// Whom a notification is for.
@@ -185,6 +201,13 @@ pub enum Audience {
     Users {
         /// At most 1,000.
         user_ids: Vec<UserId>,
+    },
+    /// Everybody who works here: admins, organizers, supervisors and stewards.
+    Staff,
+    /// Whom an earlier notification may have reached.
+    Reached {
+        /// Which.
+        notification_id: NotificationId,
     },
 }
 
@@ -209,6 +232,7 @@ impl Change {
             ChangeKind::Event { event, previous, .. } => event_topics(event, previous.as_deref()),
             ChangeKind::Venue { venue, .. } => vec![Topic::venue(venue.id), Topic::festival()],
             ChangeKind::Announcement(announced) => audience_topics(&announced.audience),
+            ChangeKind::AnnouncementAwaits { .. } => vec![staff_announcements()],
             ChangeKind::AnnouncementCancelled { audience, .. } => audience_topics(audience),
             ChangeKind::Revocation { .. } => vec![Topic::control()],
         }
@@ -223,6 +247,7 @@ impl Change {
             ChangeKind::Venue { deleted: false, .. } => "venue.changed".to_owned(),
             ChangeKind::Venue { deleted: true, .. } => "venue.deleted".to_owned(),
             ChangeKind::Announcement(_) => "announcement.published".to_owned(),
+            ChangeKind::AnnouncementAwaits { .. } => "announcement.awaits_confirmation".to_owned(),
             ChangeKind::AnnouncementCancelled { .. } => "announcement.cancelled".to_owned(),
             ChangeKind::Revocation { revocation } => revocation.message_type().to_owned(),
         }
@@ -245,7 +270,11 @@ impl Change {
                 "title": announced.title,
                 "body": announced.body,
                 "expires_at": announced.expires_at,
+                "alert": announced.alert,
             }}),
+            ChangeKind::AnnouncementAwaits { announcement_id, confirm_before } => {
+                json!({ "announcement": { "id": announcement_id, "confirm_before": confirm_before } })
+            }
             ChangeKind::AnnouncementCancelled { announcement_id, notification_id, .. } => {
                 json!({ "announcement": { "id": announcement_id, "notification_id": notification_id } })
             }
@@ -281,5 +310,11 @@ fn audience_topics(audience: &Audience) -> Vec<Topic> {
         Audience::Event { event_id } => vec![Topic::event(*event_id)],
         Audience::Venue { venue_id } => vec![Topic::venue(*venue_id)],
         Audience::Users { user_ids } => user_ids.iter().map(|id| Topic::user(*id)).collect(),
+        Audience::Staff | Audience::Reached { .. } => vec![staff_announcements()],
     }
+}
+
+/// What only the staff hears of announcements.
+fn staff_announcements() -> Topic {
+    Topic::staff("announcements").expect("the name is valid")
 }

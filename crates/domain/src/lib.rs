@@ -4,6 +4,7 @@
 //! One noun per idea; the words are those of `docs/ARCHITECTURE.md`.
 
 mod access;
+mod alert;
 mod attributes;
 mod change;
 mod channel;
@@ -25,6 +26,7 @@ mod time;
 mod topic;
 
 pub use access::{Claims, Principal, may_subscribe};
+pub use alert::{Alert, AlertCategory, AlertCertainty, AlertSeverity, AlertUrgency, MessageType};
 pub use attributes::{Attributes, Publisher};
 pub use change::{
     Announced, Aspect, Audience, Change, ChangeKind, EventSnapshot, NotificationKind, VenueSnapshot,

@@ -1,13 +1,14 @@
 //! Announcements: what organizers say to an audience. Whom it reached is in `notifications`.
 
-use domain::{AnnouncementId, Audience, Lane, LocalizedText, NotificationId, Timestamp, UserId};
+use domain::{Alert, AnnouncementId, Audience, Lane, LocalizedText, NotificationId, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
-use crate::sql::{get, get_at, get_at_null, get_json, get_word, json_text, statement};
+use crate::sql::{at_null, get, get_at, get_at_null, get_json, get_word, json_text, statement};
 use crate::{Engine, Store, StoreError, Tx};
 
 const COLUMNS: &str = "id, notification_id, lane, title_json, body_json, audience_json, created_by, created_at, \
-                       expires_at, cancelled_at, version";
+                       expires_at, cancelled_at, version, alert_json, thread_id, confirm_before, confirmed_by, \
+                       confirmed_at";
 
 /// What is announced.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,12 @@ pub struct NewAnnouncement {
     pub created_by: UserId,
     /// When it is of no more use.
     pub expires_at: Timestamp,
+    /// What else it says.
+    pub alert: Alert,
+    /// The first notification of those that replace each other on the phone.
+    pub thread_id: NotificationId,
+    /// Until when a second person has to confirm it; `None`: it needs none.
+    pub confirm_before: Option<Timestamp>,
 }
 
 /// An announcement.
@@ -39,8 +46,35 @@ pub struct Announcement {
     pub created_at: Timestamp,
     /// When it was withdrawn.
     pub cancelled_at: Option<Timestamp>,
+    /// Who confirmed it, and when.
+    pub confirmed: Option<(UserId, Timestamp)>,
     /// Rises with each change.
     pub version: i64,
+}
+
+/// Where an announcement is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// A second person has to confirm it.
+    AwaitsConfirmation,
+    /// Nobody did in time: it was never sent.
+    Unconfirmed,
+    /// It goes out, or went out.
+    Published,
+    /// It was withdrawn.
+    Cancelled,
+}
+
+impl Announcement {
+    /// Where it is in its life at `now`.
+    pub fn phase(&self, now: Timestamp) -> Phase {
+        match (self.cancelled_at, self.said.confirm_before, self.confirmed) {
+            (Some(_), _, _) => Phase::Cancelled,
+            (None, Some(before), None) if now < before => Phase::AwaitsConfirmation,
+            (None, Some(_), None) => Phase::Unconfirmed,
+            (None, _, _) => Phase::Published,
+        }
+    }
 }
 
 /// Writes an announcement.
@@ -53,7 +87,8 @@ pub async fn insert(
     now: Timestamp,
 ) -> Result<AnnouncementId, StoreError> {
     let sql = "INSERT INTO announcements (notification_id, lane, title_json, body_json, audience_json, created_by, \
-               created_at, expires_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) RETURNING id";
+               created_at, expires_at, version, alert_json, thread_id, confirm_before) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11) RETURNING id";
     let values = [
         Value::from(new.notification_id.0),
         Value::from(new.lane.as_str()),
@@ -63,6 +98,9 @@ pub async fn insert(
         Value::from(new.created_by.0),
         Value::from(now.as_microsecond()),
         Value::from(new.expires_at.as_microsecond()),
+        Value::from(json_text(&new.alert)),
+        Value::from(new.thread_id.0),
+        at_null(new.confirm_before),
     ];
     let engine = tx.engine();
     let row = tx.connection().query_one_raw(statement(engine, sql, values)).await?;
@@ -123,6 +161,23 @@ pub async fn cancel(tx: &mut Tx, id: AnnouncementId, now: Timestamp) -> Result<(
     Ok(())
 }
 
+/// Notes who confirmed an announcement that is under lock.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn confirm(
+    tx: &mut Tx,
+    id: AnnouncementId,
+    by: UserId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE announcements SET confirmed_by = $1, confirmed_at = $2, version = version + 1 WHERE id = $3";
+    let engine = tx.engine();
+    let values = [Value::from(by.0), Value::from(now.as_microsecond()), Value::from(id.0)];
+    tx.connection().execute_raw(statement(engine, sql, values)).await?;
+    Ok(())
+}
+
 /// `$1`, `$2`: creation and id of the last one seen, `$3`: rows.
 pub(crate) fn listing() -> String {
     format!(
@@ -132,19 +187,30 @@ pub(crate) fn listing() -> String {
 }
 
 fn read(row: &QueryResult) -> Result<Announcement, StoreError> {
+    let lane: Lane = get_word(row, "lane")?;
+    let notification_id = NotificationId(get(row, "notification_id")?);
+    let alert = match get::<Option<String>>(row, "alert_json")? {
+        Some(_) => get_json(row, "alert_json")?,
+        None => Alert::of(lane),
+    };
+    let confirmed_by = get::<Option<i64>>(row, "confirmed_by")?.map(UserId);
     Ok(Announcement {
         id: AnnouncementId(get(row, "id")?),
         said: NewAnnouncement {
-            notification_id: NotificationId(get(row, "notification_id")?),
-            lane: get_word(row, "lane")?,
+            notification_id,
+            lane,
             title: get_json(row, "title_json")?,
             body: get_json(row, "body_json")?,
             audience: get_json(row, "audience_json")?,
             created_by: UserId(get(row, "created_by")?),
             expires_at: get_at(row, "expires_at")?,
+            alert,
+            thread_id: get::<Option<uuid::Uuid>>(row, "thread_id")?.map_or(notification_id, NotificationId),
+            confirm_before: get_at_null(row, "confirm_before")?,
         },
         created_at: get_at(row, "created_at")?,
         cancelled_at: get_at_null(row, "cancelled_at")?,
+        confirmed: confirmed_by.zip(get_at_null(row, "confirmed_at")?),
         version: get(row, "version")?,
     })
 }

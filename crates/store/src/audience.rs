@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{Audience, Channel, DeviceId, Language, Timestamp, UserId, VenueId};
+use domain::{Audience, Channel, DeviceId, Language, Role, Timestamp, UserId, VenueId};
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use crate::binds::Binds;
@@ -74,6 +74,15 @@ pub async fn page(
             let users = values.all(user_ids.iter().map(|id| id.0));
             (format!("users u WHERE u.id IN ({users}) AND"), "u.id")
         }
+        Audience::Staff => (format!("users u WHERE ({}) AND", staff()), "u.id"),
+        Audience::Reached { notification_id } => {
+            let notification = values.one(notification_id.0);
+            let from = format!(
+                "recipients r JOIN users u ON u.id = r.user_id WHERE r.notification_id = {notification} \
+                 AND r.reach IN ('open', 'unknown', 'accepted', 'proven') AND"
+            );
+            (from, "r.user_id")
+        }
     };
     let sql = format!(
         "SELECT u.id, u.email, u.language, (SELECT m.state FROM mail_addresses m WHERE m.address = u.email) AS email_state \
@@ -86,6 +95,12 @@ pub async fn page(
         recipient.targets = targets.remove(&recipient.user_id).unwrap_or_default();
     }
     Ok(recipients)
+}
+
+/// Who works here, as a condition.
+fn staff() -> String {
+    let of_role = |role: Role| format!("u.roles_json LIKE '%\"{}\"%'", role.as_str());
+    [Role::Admin, Role::Organizer, Role::Supervisor, Role::Steward].map(of_role).join(" OR ")
 }
 
 fn read(row: &QueryResult) -> Result<Recipient, StoreError> {

@@ -3,6 +3,7 @@
 mod m0001_initial;
 mod m0002_blocked_users;
 mod m0003_recipients;
+mod m0004_alerts;
 mod m0005_mail_addresses;
 mod m0006_calendars;
 mod table;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_initial::Migration),
             Box::new(m0002_blocked_users::Migration),
             Box::new(m0003_recipients::Migration),
+            Box::new(m0004_alerts::Migration),
             Box::new(m0005_mail_addresses::Migration),
             Box::new(m0006_calendars::Migration),
         ]

@@ -34,6 +34,8 @@ pub struct Notification {
     pub event_id: Option<EventId>,
     /// By which announcement.
     pub announcement_id: Option<AnnouncementId>,
+    /// The first notification of those that replace each other on the phone; its own id when it replaces none.
+    pub thread_id: NotificationId,
     /// When the change was made.
     pub created_at: Timestamp,
     /// When it is of no more use.
@@ -67,7 +69,7 @@ pub struct Count {
 }
 
 const COLUMNS: &str = "id, kind, lane, title_json, body_json, data_json, audience_json, event_id, \
-    announcement_id, recipients, planned_after, planned_at, created_at, expires_at, cancelled_at";
+    announcement_id, recipients, planned_after, planned_at, created_at, expires_at, cancelled_at, thread_id";
 
 pub(crate) const COUNTS: &str = "SELECT channel, state, deliveries FROM notification_counts \
      WHERE notification_id = $1 AND deliveries > 0 ORDER BY channel, state";
@@ -103,6 +105,7 @@ pub async fn insert(tx: &mut Tx, one: &Notification) -> Result<bool, StoreError>
         at(one.created_at),
         at(one.expires_at),
         at_null(None),
+        one.thread_id.0.into(),
     ]);
     let sql = format!("INSERT INTO notifications ({COLUMNS}) VALUES {row} ON CONFLICT (id) DO NOTHING");
     let engine = tx.engine();
@@ -229,9 +232,10 @@ pub async fn emergency_open(store: &Store, since: Timestamp, now: Timestamp) -> 
 
 fn read(row: &QueryResult) -> Result<Progress, StoreError> {
     let recipients: i64 = get(row, "recipients")?;
+    let id = NotificationId(get(row, "id")?);
     Ok(Progress {
         notification: Notification {
-            id: NotificationId(get(row, "id")?),
+            id,
             kind: kind_of(row)?,
             lane: get_word(row, "lane")?,
             title: get_json(row, "title_json")?,
@@ -240,6 +244,7 @@ fn read(row: &QueryResult) -> Result<Progress, StoreError> {
             audience: get_json(row, "audience_json")?,
             event_id: get::<Option<i64>>(row, "event_id")?.map(EventId),
             announcement_id: get::<Option<i64>>(row, "announcement_id")?.map(AnnouncementId),
+            thread_id: get::<Option<uuid::Uuid>>(row, "thread_id")?.map_or(id, NotificationId),
             created_at: get_at(row, "created_at")?,
             expires_at: get_at(row, "expires_at")?,
         },

@@ -1,6 +1,6 @@
 //! Asks both engines how they would find people, their tokens and devices, announcements and idempotency keys.
 
-use domain::{Audience, ChangeId, Lane, Language, LocalizedText, NotificationId, Timestamp, UserId};
+use domain::{Alert, Audience, ChangeId, Lane, Language, LocalizedText, NotificationId, Timestamp, UserId};
 use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
@@ -68,14 +68,18 @@ async fn filled(url: String) -> Store {
 }
 
 fn announcement(number: u16, created_by: UserId) -> NewAnnouncement {
+    let notification_id = NotificationId::of(ChangeId(Uuid::from_u128(u128::from(number))));
     NewAnnouncement {
-        notification_id: NotificationId::of(ChangeId(Uuid::from_u128(u128::from(number)))),
+        notification_id,
         lane: Lane::Standard,
         title: LocalizedText::english("T"),
         body: LocalizedText::english("B"),
         audience: Audience::Everyone,
         created_by,
         expires_at: at(number),
+        alert: Alert::of(Lane::Standard),
+        thread_id: notification_id,
+        confirm_before: None,
     }
 }
 

@@ -135,7 +135,7 @@ pub(crate) async fn insert(
     for one in moves {
         by_person.entry((one.notification_id, one.user_id)).or_default().push(one);
     }
-    let mut places = BTreeMap::new();
+    let mut places: BTreeMap<Place, i64> = BTreeMap::new();
     let mut known = Vec::new();
     for page in people.chunks(ROWS) {
         let mut rows: Vec<(NotificationId, Person)> = Vec::with_capacity(page.len());
@@ -156,8 +156,8 @@ pub(crate) async fn insert(
             }
         }
     }
-    coverage::count(tx, places).await?;
-    shift(tx, &known).await
+    move_known(tx, &known, &mut places).await?;
+    coverage::count(tx, places).await
 }
 
 async fn insert_page(
@@ -194,12 +194,23 @@ async fn insert_page(
 /// Moves people's rows and the coverage counts. People of notifications that were planned before there were rows are left
 /// out.
 pub(crate) async fn shift(tx: &mut Tx, moves: &[PersonMove]) -> Result<(), StoreError> {
+    let mut places = BTreeMap::new();
+    move_known(tx, moves, &mut places).await?;
+    coverage::count(tx, places).await
+}
+
+/// Moves people's rows, and notes in `places` how the board moves. Counts come last in every transaction, so that two never
+/// wait in a circle.
+async fn move_known(
+    tx: &mut Tx,
+    moves: &[PersonMove],
+    places: &mut BTreeMap<Place, i64>,
+) -> Result<(), StoreError> {
     let mut by_notification: BTreeMap<NotificationId, BTreeMap<UserId, Vec<&PersonMove>>> = BTreeMap::new();
     for one in moves {
         let people = by_notification.entry(one.notification_id).or_default();
         people.entry(one.user_id).or_default().push(one);
     }
-    let mut places: BTreeMap<Place, i64> = BTreeMap::new();
     for (notification, people) in by_notification {
         let ids: Vec<UserId> = people.keys().copied().collect();
         for page in ids.chunks(ROWS) {
@@ -218,7 +229,7 @@ pub(crate) async fn shift(tx: &mut Tx, moves: &[PersonMove]) -> Result<(), Store
             write(tx, notification, &rows).await?;
         }
     }
-    coverage::count(tx, places).await
+    Ok(())
 }
 
 /// The rows of these people in the order of their ids, locked, so that two transactions never wait in a circle.

@@ -54,6 +54,7 @@ pub(super) fn outgoing(app: &App, sending: &Sending, notification: &Notification
     Outgoing {
         delivery_id: sending.id,
         notification_id: notification.id,
+        thread_id: notification.thread_id,
         kind: notification.kind,
         lane: notification.lane,
         target: sending.target.clone(),
@@ -110,6 +111,7 @@ fn publication(app: &App, sending: &Sending, notification: &Notification) -> New
     let data = json!({
         "type": "notification",
         "notification_id": notification.id,
+        "thread_id": notification.thread_id,
         "delivery_id": sending.id,
         "receipt_code": app.receipt_key.code(sending.id),
         "kind": notification.kind,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::{Aspect, Audience, Change, ChangeKind, EventSnapshot, Lane, NotificationId, NotificationKind};
+use domain::{
+    Announced, Aspect, Audience, Change, ChangeKind, EventSnapshot, Lane, NotificationId, NotificationKind,
+};
 use serde_json::json;
 use store::notifications::Notification;
 
@@ -13,6 +15,8 @@ use crate::render;
 pub(super) enum Decision {
     /// People are told.
     Notify(Box<Notification>),
+    /// People are told, and what has not left of an earlier notification is withdrawn first.
+    Replace(NotificationId, Box<Notification>),
     /// An earlier notification is withdrawn.
     Cancel(NotificationId),
     /// Nobody is told, beyond those who watch the topic.
@@ -33,21 +37,44 @@ pub(super) fn decide(change: &Change, hours_max: u32) -> Decision {
             let longest = change.at + Duration::from_hours(u64::from(hours_max));
             Decision::Notify(Box::new(about_event(change, event, kind, last.min(longest))))
         }
-        ChangeKind::Announcement(announced) => Decision::Notify(Box::new(Notification {
-            id: announced.notification_id,
-            kind: NotificationKind::Announcement,
-            lane: announced.lane,
-            title: announced.title.clone(),
-            body: announced.body.clone(),
-            data: json!({ "announcement_id": announced.announcement_id }),
-            audience: announced.audience.clone(),
-            event_id: None,
-            announcement_id: Some(announced.announcement_id),
-            created_at: change.at,
-            expires_at: announced.expires_at,
-        })),
+        ChangeKind::Announcement(announced) => {
+            let notification = Box::new(announcement(change, announced));
+            match announced.replaces {
+                Some(earlier) => Decision::Replace(earlier, notification),
+                None => Decision::Notify(notification),
+            }
+        }
         ChangeKind::AnnouncementCancelled { notification_id, .. } => Decision::Cancel(*notification_id),
-        ChangeKind::Venue { .. } | ChangeKind::Revocation { .. } => Decision::Nothing,
+        ChangeKind::Venue { .. } | ChangeKind::AnnouncementAwaits { .. } | ChangeKind::Revocation { .. } => {
+            Decision::Nothing
+        }
+    }
+}
+
+fn announcement(change: &Change, announced: &Announced) -> Notification {
+    let mut body = announced.body.clone();
+    let mut data = json!({ "announcement_id": announced.announcement_id });
+    if let Some(alert) = &announced.alert {
+        body = alert.with_instructions(&body);
+        data["message_type"] = json!(alert.message_type);
+        data["severity"] = json!(alert.severity);
+        if alert.drill {
+            data["drill"] = json!(true);
+        }
+    }
+    Notification {
+        id: announced.notification_id,
+        kind: NotificationKind::Announcement,
+        lane: announced.lane,
+        title: announced.title.clone(),
+        body,
+        data,
+        audience: announced.audience.clone(),
+        event_id: None,
+        announcement_id: Some(announced.announcement_id),
+        thread_id: announced.thread_id.unwrap_or(announced.notification_id),
+        created_at: change.at,
+        expires_at: announced.expires_at,
     }
 }
 
@@ -77,8 +104,9 @@ fn about_event(
     expires_at: domain::Timestamp,
 ) -> Notification {
     let texts = render::event(kind, event);
+    let id = NotificationId::of(change.id);
     Notification {
-        id: NotificationId::of(change.id),
+        id,
         kind,
         lane: Lane::Standard,
         title: texts.title,
@@ -87,6 +115,7 @@ fn about_event(
         audience: Audience::Event { event_id: event.id },
         event_id: Some(event.id),
         announcement_id: None,
+        thread_id: id,
         created_at: change.at,
         expires_at,
     }
@@ -132,7 +161,7 @@ mod tests {
 
     fn kind(decision: &Decision) -> Option<NotificationKind> {
         match decision {
-            Decision::Notify(one) => Some(one.kind),
+            Decision::Notify(one) | Decision::Replace(_, one) => Some(one.kind),
             Decision::Cancel(_) | Decision::Nothing => None,
         }
     }

@@ -27,6 +27,7 @@ pub(crate) fn message(number: u8, lane: Lane, target_kind: &str, target: &str) -
     Outgoing {
         delivery_id: DeliveryId::of(notification_id, UserId(7), Channel::Apns, target),
         notification_id,
+        thread_id: notification_id,
         kind: NotificationKind::EventMoved,
         lane,
         target: target.to_owned(),

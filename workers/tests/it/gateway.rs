@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::{Action, DeliveryId, Lane};
+use domain::{Action, DeliveryId, Lane, NotificationId};
 use tokio::sync::Semaphore;
 use workers::gateway::{Gateway, Outcome, Outgoing, Verdict};
 
@@ -14,6 +14,8 @@ use workers::gateway::{Gateway, Outcome, Outgoing, Verdict};
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) delivery_id: DeliveryId,
+    pub(crate) notification_id: NotificationId,
+    pub(crate) thread_id: NotificationId,
     pub(crate) target: String,
     pub(crate) title: String,
     pub(crate) lane: Lane,
@@ -80,6 +82,8 @@ impl Gateway for Scripted {
         self.gate.acquire().await.unwrap().forget();
         self.sent.lock().unwrap().push(Sent {
             delivery_id: message.delivery_id,
+            notification_id: message.notification_id,
+            thread_id: message.thread_id,
             target: message.target.clone(),
             title: message.title.clone(),
             lane: message.lane,

@@ -12,6 +12,7 @@ mod gateway;
 mod rig;
 
 mod delivery;
+mod escalation;
 mod failures;
 mod lanes;
 mod relay;

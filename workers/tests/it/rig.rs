@@ -218,6 +218,17 @@ impl Rig {
 
     /// Announces something to everybody; it is of use for `lasts`.
     pub(crate) async fn announce(&self, lane: Lane, lasts: Duration) -> NotificationId {
+        self.announce_as(lane, lasts, Audience::Everyone, None).await
+    }
+
+    /// Announces something, in the place of an earlier notification where one is given.
+    pub(crate) async fn announce_as(
+        &self,
+        lane: Lane,
+        lasts: Duration,
+        audience: Audience,
+        replaces: Option<NotificationId>,
+    ) -> NotificationId {
         let id = ChangeId::at(self.clock.now(), rand::random());
         let notification_id = NotificationId::of(id);
         let announced = Announced {
@@ -226,8 +237,11 @@ impl Rig {
             lane,
             title: LocalizedText { ar: Some("عاصفة".to_owned()), en: Some("Storm".to_owned()) },
             body: LocalizedText::english("Leave the beach."),
-            audience: Audience::Everyone,
+            audience,
             expires_at: self.clock.now() + lasts,
+            alert: None,
+            thread_id: replaces,
+            replaces,
         };
         let kind = ChangeKind::Announcement(announced);
         self.commit(Change { id, at: self.clock.now(), actor: None, mutation: None, kind }).await;

@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, Value};
 use uuid::Uuid;
 
 use super::sweep::{CANCELLABLE, ORPHANS, OVERDUE};
+use crate::coverage::{BOARD, RECENT};
 use crate::notifications::{COUNTED_SINCE, COUNTS, EMERGENCY_OPEN};
 use crate::sql::statement;
 use crate::{Config, Engine, Store};
@@ -19,6 +20,8 @@ fn questions() -> Vec<(&'static str, Vec<Value>, [&'static str; 2])> {
         (CANCELLABLE, vec![id.clone(), number()], both("deliveries_notification_id_user_id")),
         (ORPHANS, vec![number(), number()], both("deliveries_next_attempt_at")),
         (COUNTS, vec![id], ["sqlite_autoindex_notification_counts_1", "notification_counts_pkey"]),
+        (BOARD, vec![Value::from(NotificationId(Uuid::nil()).0)], ["sqlite_autoindex_coverage_counts_1", "coverage_counts_pkey"]),
+        (RECENT, vec![number()], both("notifications_lane_created_at")),
         (COUNTED_SINCE, vec![number()], both("notification_counts_changed_at")),
         (EMERGENCY_OPEN, vec![number(), number()], both("notifications_lane_created_at")),
     ]

@@ -43,6 +43,7 @@ async fn planned(store: &Store, number: u8) -> (NotificationId, Vec<DeliveryId>)
         audience: Audience::Everyone,
         event_id: None,
         announcement_id: None,
+        thread_id: NotificationId::of(ChangeId::at(after(0), [number; 10])),
         created_at: after(0),
         expires_at: after(600),
     };

@@ -61,6 +61,9 @@ fn change(number: u8) -> Change {
             body: LocalizedText::english("Body"),
             audience: Audience::Everyone,
             expires_at: after(3_600),
+            alert: None,
+            thread_id: None,
+            replaces: None,
         }),
     }
 }
@@ -76,6 +79,7 @@ fn notification(lane: Lane) -> Notification {
         audience: Audience::Everyone,
         event_id: None,
         announcement_id: Some(AnnouncementId(1)),
+        thread_id: NotificationId::of(ChangeId::at(start(), [9; 10])),
         created_at: start(),
         expires_at: after(3_600),
     }

@@ -101,7 +101,7 @@ pub(super) fn headers(message: &Outgoing, topic: &HeaderValue) -> HeaderMap {
         ("apns-push-type", HeaderValue::from_static("alert")),
         ("apns-priority", HeaderValue::from_static(priority)),
         ("apns-expiration", HeaderValue::from(expiration)),
-        ("apns-collapse-id", text(message.notification_id.to_string())),
+        ("apns-collapse-id", text(message.thread_id.to_string())),
         ("apns-id", text(message.delivery_id.to_string())),
         ("content-type", HeaderValue::from_static("application/json")),
     ]

@@ -109,7 +109,7 @@ fn render(message: &Outgoing, body: &str, shortened: bool, now: Timestamp) -> Ve
                 },
                 ttl: format!("{}s", message.expires_at.since(now).as_secs().min(TTL_SECONDS_MAX)),
                 notification: (!emergency).then(|| AndroidNotification {
-                    tag: message.notification_id.to_string(),
+                    tag: message.thread_id.to_string(),
                     channel_id: message.lane.as_str(),
                 }),
             },
@@ -151,7 +151,7 @@ fn data(message: &Outgoing, body: &str, shortened: bool) -> BTreeMap<&'static st
         ("kind", kind.as_str().unwrap_or_default().to_owned()),
         ("lane", message.lane.to_string()),
         ("data", message.data.to_string()),
-        ("tag", message.notification_id.to_string()),
+        ("tag", message.thread_id.to_string()),
     ]);
     if message.lane == Lane::Emergency {
         data.insert("title", message.title.clone());
