@@ -125,7 +125,7 @@ fn apns<'a>(message: &'a Outgoing, body: &'a str) -> Apns<'a> {
     let headers = BTreeMap::from([
         ("apns-priority", if is_promotional { "5" } else { "10" }.to_owned()),
         ("apns-expiration", expiration.to_string()),
-        ("apns-collapse-id", message.notification_id.to_string()),
+        ("apns-collapse-id", message.thread_id.to_string()),
     ]);
     let alert = Notification { title: &message.title, body };
     let aps = Aps {

@@ -50,7 +50,7 @@ pub(super) fn payload(message: &Outgoing) -> Option<Fitted> {
                 Language::Ar => "rtl",
                 Language::En => "ltr",
             },
-            tag: message.notification_id.to_string(),
+            tag: message.thread_id.to_string(),
             require_interaction: message.lane == Lane::Emergency,
             data: &message.data,
             body_shortened,
@@ -74,7 +74,7 @@ pub(super) fn headers(message: &Outgoing, now: Timestamp) -> HeaderMap {
         Lane::Promotional => "low",
     };
     // 128 bits are 22 of the 32 characters that a topic may have
-    let topic = URL_SAFE_NO_PAD.encode(message.notification_id.0.as_bytes());
+    let topic = URL_SAFE_NO_PAD.encode(message.thread_id.0.as_bytes());
     [
         ("ttl", HeaderValue::from(ttl)),
         ("urgency", HeaderValue::from_static(urgency)),
