@@ -209,7 +209,11 @@ fn check_standins(report: &mut Report, before: &Received, after: &Received, last
         let states = last.by_channel.get(channel.as_str());
         states.and_then(|states| states.get(state.as_str())).copied().unwrap_or(0)
     };
-    report.equal("pushes taken by APNs", after.apns - before.apns, taken(Channel::Apns, DeliveryState::Expired));
+    report.equal(
+        "pushes taken by APNs",
+        after.apns - before.apns,
+        taken(Channel::Apns, DeliveryState::Expired),
+    );
     report.equal("pushes taken by FCM", after.fcm - before.fcm, taken(Channel::Fcm, DeliveryState::Expired));
     let mails = after.mails - before.mails;
     let accepted = taken(Channel::Email, DeliveryState::Accepted);

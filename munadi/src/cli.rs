@@ -60,6 +60,11 @@ pub(crate) enum Command {
     /// Look after accounts
     #[command(subcommand)]
     User(UserCommand),
+    /// Count an announcement's deliveries and people again, and compare with the counts that are kept
+    Recount {
+        /// The announcement's id
+        announcement: i64,
+    },
     /// Print the OpenAPI document of the HTTP API
     Openapi,
     /// Print a completion script for a shell

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::CommandFactory;
+use domain::AnnouncementId;
 use service::config::Environment;
 use service::{Faults, SystemClock};
 
@@ -35,6 +36,9 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(import) => import_programme(&load(file, Role::All)?, &import).await?,
         Command::Config(ConfigCommand::Show) => print(&shown::text(file, &Environment::of_process())?)?,
         Command::User(user) => print(&account::run(&load(file, Role::All)?, user).await?)?,
+        Command::Recount { announcement } => {
+            return recount(&load(file, Role::All)?, AnnouncementId(announcement)).await;
+        }
         Command::Openapi => print(&(api::openapi().to_pretty_json()? + "\n"))?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "munadi", &mut std::io::stdout());
@@ -62,6 +66,20 @@ async fn import_programme(config: &Config, import: &Import) -> anyhow::Result<()
         .await
         .with_context(|| format!("{} was not imported", import.file.display()))?;
     print(&format!("{}\n", report.summary()))
+}
+
+/// Proves the counts of an announcement, also while a server runs. Fails when they are not those of the rows.
+async fn recount(config: &Config, id: AnnouncementId) -> anyhow::Result<ExitCode> {
+    let store = wiring::open_store(config).await?;
+    let announcement = store::announcements::find(&store, id).await?;
+    let announcement = announcement.with_context(|| format!("there is no announcement {id}"))?;
+    let found = store::recount::recount(&store, announcement.said.notification_id).await?;
+    let (deliveries, people) = (found.deliveries, found.people);
+    print(&format!("{deliveries} deliveries to {people} people, {} differences\n", found.differences))?;
+    for difference in &found.told {
+        print(&format!("{difference}\n"))?;
+    }
+    Ok(if found.differences == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Writes to stdout; a reader that has left (`| head`) is no failure.

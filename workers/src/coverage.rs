@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{
-    AnnouncementId, COVERAGE_MARKS_SECONDS, Lane, NotificationId, PublicationId, Timestamp, Topic,
-};
+use domain::{AnnouncementId, COVERAGE_MARKS_SECONDS, Lane, NotificationId, PublicationId, Timestamp, Topic};
 use serde_json::json;
 use store::StoreError;
 use store::coverage::{self, Board, Mark, Recent};

@@ -246,7 +246,8 @@ pub(crate) fn covered(announcement: AnnouncementId, board: &Board) {
     let label = announcement.to_string();
     for reach in Reach::ALL {
         let people = board.people.get(reach.as_str()).copied().unwrap_or(0);
-        gauge!(COVERAGE_PEOPLE, "notification" => label.clone(), "reach" => reach.as_str()).set(people as f64);
+        gauge!(COVERAGE_PEOPLE, "notification" => label.clone(), "reach" => reach.as_str())
+            .set(people as f64);
     }
     for (mark, proven) in &board.proven_within {
         let ratio = *proven as f64 / board.audience.max(1) as f64;

@@ -120,6 +120,7 @@ pub(crate) fn publications(change: &Change) -> Vec<NewPublication> {
     let lane = match &change.kind {
         ChangeKind::Announcement(announced) => announced.lane,
         ChangeKind::Revocation { .. } => Lane::Emergency,
+        ChangeKind::AnnouncementAwaits { .. } => Lane::Transactional,
         ChangeKind::Event { .. } | ChangeKind::Venue { .. } | ChangeKind::AnnouncementCancelled { .. } => {
             Lane::Standard
         }

@@ -268,7 +268,8 @@ pub(crate) async fn cancel(
 /// What a recall says when nobody chose other words.
 fn recall_texts(title: &LocalizedText) -> (LocalizedText, LocalizedText) {
     let recalled = |mark: &str, title: &Option<String>| title.as_ref().map(|title| format!("{mark}{title}"));
-    let title = LocalizedText { ar: recalled("سُحب: ", &title.ar), en: recalled("Recalled: ", &title.en) };
+    let title =
+        LocalizedText { ar: recalled("سُحب: ", &title.ar), en: recalled("Recalled: ", &title.en) };
     let body = LocalizedText {
         ar: Some("أُرسل هذا الإعلان عن طريق الخطأ. يُرجى تجاهله.".to_owned()),
         en: Some("This announcement was sent by mistake. Please disregard it.".to_owned()),
@@ -298,12 +299,8 @@ pub(crate) async fn recall(
     let (title, body) = words.unwrap_or_else(|| recall_texts(&said.title));
     let expires_at =
         said.expires_at.max(now + Duration::from_secs(app.config.announcements.ttl_secs_default));
-    let alert = Alert {
-        message_type: MessageType::Recall,
-        references: Some(id),
-        instructions: None,
-        ..said.alert
-    };
+    let alert =
+        Alert { message_type: MessageType::Recall, references: Some(id), instructions: None, ..said.alert };
     let audience = Audience::Reached { notification_id: said.notification_id };
     let draft = Draft { lane: said.lane, title, body, audience, expires_at, alert };
     Ok(store_and_release(app, tx, by, draft, Some(said.thread_id), None).await?)

@@ -76,11 +76,7 @@ pub(crate) async fn record(app: &App, receipts: &[Receipt]) -> Result<Vec<Receiv
 }
 
 /// Ends what waits for these people on other channels.
-async fn supersede(
-    app: &App,
-    proven: &[(NotificationId, UserId)],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn supersede(app: &App, proven: &[(NotificationId, UserId)], now: Timestamp) -> Result<(), StoreError> {
     if proven.is_empty() {
         return Ok(());
     }

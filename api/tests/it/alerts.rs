@@ -39,8 +39,14 @@ async fn an_emergency_waits_for_a_second_person(engine: Engine) {
     let second = api.token_of("second", &[Role::Admin]).await;
     let made = api.post("/api/v1/announcements", Some(&first), &form(&json!({}))).await;
     let made = made.data(202);
-    assert_eq!((&made["phase"], &made["confirm_before"]), (&json!("awaits_confirmation"), &json!("2026-07-15T12:01:00Z")));
-    assert!(matches!(changes(&api).await[..], [ChangeKind::AnnouncementAwaits { .. }]), "only the staff hears");
+    assert_eq!(
+        (&made["phase"], &made["confirm_before"]),
+        (&json!("awaits_confirmation"), &json!("2026-07-15T12:01:00Z"))
+    );
+    assert!(
+        matches!(changes(&api).await[..], [ChangeKind::AnnouncementAwaits { .. }]),
+        "only the staff hears"
+    );
     let confirm = format!("/api/v1/announcements/{}/confirm", made["id"]);
     api.post(&confirm, Some(&first), &Value::Null).await.refused(403, "second_person_required");
     let confirmed = api.post(&confirm, Some(&second), &Value::Null).await;
@@ -51,13 +57,16 @@ async fn an_emergency_waits_for_a_second_person(engine: Engine) {
     assert_eq!(json!(announced.notification_id), made["notification_id"]);
     api.post(&confirm, Some(&second), &Value::Null).await.refused(409, "announcement_not_awaiting");
 
-    let late = api.post("/api/v1/announcements", Some(&first), &form(&json!({}))).await.data(202)["id"].clone();
+    let late =
+        api.post("/api/v1/announcements", Some(&first), &form(&json!({}))).await.data(202)["id"].clone();
     api.clock.advance(Duration::from_secs(61));
     let path = format!("/api/v1/announcements/{late}");
     assert_eq!(api.get(&path, Some(&first)).await.data(200)["phase"], "unconfirmed");
     let confirm = format!("{path}/confirm");
     api.post(&confirm, Some(&second), &Value::Null).await.refused(409, "announcement_not_published");
-    api.post(&format!("{path}/recall"), Some(&second), &json!({})).await.refused(409, "announcement_not_published");
+    api.post(&format!("{path}/recall"), Some(&second), &json!({}))
+        .await
+        .refused(409, "announcement_not_published");
     let heard = changes(&api).await.len();
     api.post(&format!("{path}/cancel"), Some(&first), &Value::Null).await.data(200);
     assert_eq!(changes(&api).await.len(), heard, "nobody heard of it, nobody hears of its end");
@@ -84,7 +93,8 @@ async fn a_drill_is_told_to_the_staff_and_marked(engine: Engine) {
     let staff = store::audience::page(&api.store, &Audience::Staff, domain::UserId(0), 10).await.unwrap();
     api.user("amina", &[Role::Attendee]).await;
     api.user("steward", &[Role::Steward]).await;
-    let with_steward = store::audience::page(&api.store, &Audience::Staff, domain::UserId(0), 10).await.unwrap();
+    let with_steward =
+        store::audience::page(&api.store, &Audience::Staff, domain::UserId(0), 10).await.unwrap();
     assert_eq!((staff.len(), with_steward.len()), (1, 2), "attendees are left out");
 }
 
@@ -92,7 +102,8 @@ async fn an_update_refers_to_what_is_public(engine: Engine) {
     let api = TestApi::start(engine).await;
     let token = api.token_of("organizer", &[Role::Organizer]).await;
     let post = async |more: Value| api.post("/api/v1/announcements", Some(&token), &form(&more)).await;
-    let first = post(json!({ "severity": "extreme", "category": "met", "instructions": { "en": "Walk" } })).await;
+    let first =
+        post(json!({ "severity": "extreme", "category": "met", "instructions": { "en": "Walk" } })).await;
     let first = first.data(202).clone();
     assert_eq!(first["alert"]["severity"], "extreme");
     assert_eq!(first["alert"]["urgency"], "immediate", "what an emergency is unless it says otherwise");
@@ -115,7 +126,8 @@ async fn an_update_refers_to_what_is_public(engine: Engine) {
     let [_, ChangeKind::Announcement(cleared)] = &all[..] else { panic!("{all:?}") };
     assert_eq!(json!(cleared.thread_id), first["notification_id"], "it takes the place of the first");
     assert_eq!(json!(cleared.replaces), first["notification_id"]);
-    let cap = authorized(api.request(Method::GET, &format!("/api/v1/announcements/{}", clear["id"])), Some(&token));
+    let cap =
+        authorized(api.request(Method::GET, &format!("/api/v1/announcements/{}", clear["id"])), Some(&token));
     let cap = cap.header("accept", "application/cap+xml").send().await.unwrap();
     assert_eq!(cap.headers()["content-type"], "application/cap+xml");
     let cap = cap.text().await.unwrap();
@@ -123,7 +135,10 @@ async fn an_update_refers_to_what_is_public(engine: Engine) {
         "<alert xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\">",
         "<sent>2026-07-15T12:00:00-00:00</sent>",
         "<msgType>Cancel</msgType>",
-        &format!("<references>munadi,{},2026-07-15T12:00:00-00:00</references>", first["notification_id"].as_str().unwrap()),
+        &format!(
+            "<references>munadi,{},2026-07-15T12:00:00-00:00</references>",
+            first["notification_id"].as_str().unwrap()
+        ),
         "<language>ar</language>",
         "<headline>Storm &amp; hail</headline>",
         "<description>Go to &lt;hall B&gt;</description>",
@@ -131,7 +146,9 @@ async fn an_update_refers_to_what_is_public(engine: Engine) {
     ] {
         assert!(cap.contains(part), "{part} is not in\n{cap}");
     }
-    api.post(&format!("/api/v1/announcements/{}/cancel", first["id"]), Some(&token), &Value::Null).await.data(200);
+    api.post(&format!("/api/v1/announcements/{}/cancel", first["id"]), Some(&token), &Value::Null)
+        .await
+        .data(200);
     let refused = post(json!({ "message_type": "update", "references": first["id"] })).await;
     assert_eq!(refused.body["errors"][0]["code"], "not_public");
 }
@@ -148,7 +165,10 @@ async fn a_recall_tells_whom_it_may_have_reached_and_what_it_cannot_do(engine: E
     assert_eq!(bad.body["errors"][0]["pointer"], "/body");
     let recall = api.post(&path, Some(&token), &json!({})).await;
     let view = recall.data(202);
-    assert_eq!((&view["withdrawn"], &view["mails_not_recallable"], &view["replaced"]), (&json!(1), &json!(0), &json!(0)));
+    assert_eq!(
+        (&view["withdrawn"], &view["mails_not_recallable"], &view["replaced"]),
+        (&json!(1), &json!(0), &json!(0))
+    );
     assert_eq!(view["recall"]["title"]["en"], "Recalled: Storm & hail");
     assert_eq!(view["recall"]["alert"]["message_type"], "recall");
     let all = changes(&api).await;
@@ -173,7 +193,8 @@ async fn the_board_is_shown_before_anybody_is_planned(engine: Engine) {
     let delivery = crate::announcements::plan(&api, &made, organizer).await;
     let open = api.get(&path, Some(&token)).await;
     assert_eq!(open.data(200)["people"], json!({ "open": 1 }));
-    let receipt = json!({ "delivery_id": delivery, "code": api.receipt_key.code(delivery), "state": "opened" });
+    let receipt =
+        json!({ "delivery_id": delivery, "code": api.receipt_key.code(delivery), "state": "opened" });
     api.post("/api/v1/receipts", None, &json!({ "receipts": [receipt] })).await.data(200);
     let board = api.get(&path, Some(&token)).await;
     let board = board.data(200);

@@ -11,6 +11,7 @@ use serde_json::json;
 use store::deliveries::{self, NewDelivery};
 use store::evidence::{self, NewEvidence, RecordOutcome};
 use store::notifications::{self, Notification};
+use store::recipients::NewRecipient;
 use store::{Engine, audience};
 
 use crate::support::{TestApi, both_engines, send};
@@ -35,8 +36,9 @@ async fn mail_to(api: &TestApi, name: &str) -> DeliveryId {
     let user = api.user(name, &[Role::Attendee]).await;
     let address = format!("{name}@example.com");
     let now = api.clock_now();
+    let notification_id = NotificationId::of(ChangeId::at(now, [u8::try_from(user.0).unwrap(); 10]));
     let notification = Notification {
-        id: NotificationId::of(ChangeId::at(now, [u8::try_from(user.0).unwrap(); 10])),
+        id: notification_id,
         kind: NotificationKind::Announcement,
         lane: Lane::Standard,
         title: LocalizedText::english("Rain"),
@@ -45,6 +47,7 @@ async fn mail_to(api: &TestApi, name: &str) -> DeliveryId {
         audience: Audience::Users { user_ids: vec![user] },
         event_id: None,
         announcement_id: None,
+        thread_id: notification_id,
         created_at: now,
         expires_at: now + Duration::from_hours(1),
     };
@@ -60,11 +63,19 @@ async fn mail_to(api: &TestApi, name: &str) -> DeliveryId {
         language: Language::En,
         suppressed: None,
         queued_at: now,
+        due_at: now,
         expires_at: notification.expires_at,
     };
     let mut tx = api.store.begin().await.unwrap();
     notifications::insert(&mut tx, &notification).await.unwrap();
-    deliveries::insert(&mut tx, &[delivery]).await.unwrap();
+    let person = NewRecipient {
+        notification_id,
+        user_id: user,
+        language: Language::En,
+        venue_id: None,
+        notified_at: now,
+    };
+    deliveries::insert(&mut tx, &[person], &[delivery]).await.unwrap();
     tx.commit().await.unwrap();
     id
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Alert, AnnouncementId, ChangeId, EventId, Lane, LocalizedText, NotificationId, Revocation, Timestamp, Topic,
-    UserId, VenueId,
+    Alert, AnnouncementId, ChangeId, EventId, Lane, LocalizedText, NotificationId, Revocation, Timestamp,
+    Topic, UserId, VenueId,
 };
 
 /// A committed fact about the domain.

@@ -165,13 +165,9 @@ pub async fn cancel(tx: &mut Tx, id: AnnouncementId, now: Timestamp) -> Result<(
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn confirm(
-    tx: &mut Tx,
-    id: AnnouncementId,
-    by: UserId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let sql = "UPDATE announcements SET confirmed_by = $1, confirmed_at = $2, version = version + 1 WHERE id = $3";
+pub async fn confirm(tx: &mut Tx, id: AnnouncementId, by: UserId, now: Timestamp) -> Result<(), StoreError> {
+    let sql =
+        "UPDATE announcements SET confirmed_by = $1, confirmed_at = $2, version = version + 1 WHERE id = $3";
     let engine = tx.engine();
     let values = [Value::from(by.0), Value::from(now.as_microsecond()), Value::from(id.0)];
     tx.connection().execute_raw(statement(engine, sql, values)).await?;

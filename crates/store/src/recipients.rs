@@ -233,7 +233,11 @@ async fn move_known(
 }
 
 /// The rows of these people in the order of their ids, locked, so that two transactions never wait in a circle.
-async fn lock(tx: &mut Tx, notification: NotificationId, people: &[UserId]) -> Result<Vec<Person>, StoreError> {
+async fn lock(
+    tx: &mut Tx,
+    notification: NotificationId,
+    people: &[UserId],
+) -> Result<Vec<Person>, StoreError> {
     let engine = tx.engine();
     let lock = match engine {
         Engine::Sqlite => "",

@@ -36,7 +36,12 @@ impl Recount {
         }
     }
 
-    fn compare<K: Ord + std::fmt::Debug>(&mut self, what: &str, kept: &BTreeMap<K, i64>, counted: &BTreeMap<K, i64>) {
+    fn compare<K: Ord + std::fmt::Debug>(
+        &mut self,
+        what: &str,
+        kept: &BTreeMap<K, i64>,
+        counted: &BTreeMap<K, i64>,
+    ) {
         for (key, number) in kept {
             let real = counted.get(key).copied().unwrap_or(0);
             if real != *number {

@@ -100,7 +100,13 @@ impl Steps {
     pub const AT_ONCE: Self = Self { push_after_ms: 0, next_device_after_ms: 0, email_after_ms: 0 };
 
     /// When a delivery that was planned at `planned_at` is due. `device` is its place among the person's devices.
-    pub fn due(&self, channel: Channel, device: u64, planned_at: Timestamp, expires_at: Timestamp) -> Timestamp {
+    pub fn due(
+        &self,
+        channel: Channel,
+        device: u64,
+        planned_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Timestamp {
         let after_ms = match channel {
             Channel::Socket => 0,
             Channel::Apns | Channel::Fcm | Channel::Webpush => {

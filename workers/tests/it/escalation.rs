@@ -32,7 +32,8 @@ async fn a_proof_ends_the_steps_that_are_to_come_and_a_crash_does_not(mut rig: R
             + counts.of(Channel::Email, DeliveryState::Superseded)
     };
     let counts = rig.until_counts(id, 16, |counts| superseded(counts) == 4).await;
-    let phones = counts.of(Channel::Fcm, DeliveryState::Accepted) + counts.of(Channel::Fcm, DeliveryState::Superseded);
+    let phones =
+        counts.of(Channel::Fcm, DeliveryState::Accepted) + counts.of(Channel::Fcm, DeliveryState::Superseded);
     assert!(phones <= 4 && rig.email.sent().is_empty(), "the later steps wait: {counts:?}");
     rig.kill().await;
     rig.start().await;
@@ -46,9 +47,7 @@ async fn a_proof_ends_the_steps_that_are_to_come_and_a_crash_does_not(mut rig: R
     assert_eq!((rig.apns.sent().len(), rig.email.sent().len()), (2, 2));
     rig.until("the board is kept at its first mark", async || {
         let marks = coverage::marks(&rig.store, id).await.unwrap();
-        marks.first().is_some_and(|mark| {
-            mark.after_seconds == 5 && mark.people["proven"] == 2
-        })
+        marks.first().is_some_and(|mark| mark.after_seconds == 5 && mark.people["proven"] == 2)
     })
     .await;
     rig.until("the organizers see the board", async || {

@@ -25,7 +25,7 @@ pub(super) async fn document(app: &App, one: &Announcement) -> Result<Response, 
     let mut area = Vec::new();
     for id in &one.said.alert.venue_ids {
         if let Some(venue) = store::venues::get_by_id(&app.store, *id).await? {
-            area.push((*id, venue.name));
+            area.push((*id, venue.plan.name));
         }
     }
     let sender = &app.config.announcements.sender;

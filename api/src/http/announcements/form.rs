@@ -33,8 +33,9 @@ pub(super) struct AnnouncementForm {
     /// `emergency`, `transactional`, `standard` or `promotional`.
     #[schema(value_type = String, example = "emergency")]
     lane: Lane,
-    /// `{"kind":"everyone"}`, `{"kind":"event","event_id":17}`, `{"kind":"venue","venue_id":5}` or
-    /// `{"kind":"users","user_ids":[4]}` (at most 1,000).
+    /// `{"kind":"everyone"}`, `{"kind":"event","event_id":17}`, `{"kind":"venue","venue_id":5}`,
+    /// `{"kind":"users","user_ids":[4]}` (at most 1,000), `{"kind":"staff"}`, or `{"kind":"reached","notification_id":"…"}` for
+    /// whom an earlier notification may have reached.
     #[schema(value_type = Object, example = json!({"kind": "everyone"}))]
     audience: Audience,
     /// When it is of no more use: in the future, at most 30 days ahead.
@@ -164,4 +165,3 @@ const EITHER: Rule = Rule::Own(
     "give expires_at or ttl_seconds, not both",
     "أعطِ expires_at أو ttl_seconds وليس كليهما",
 );
-

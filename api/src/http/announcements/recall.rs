@@ -89,9 +89,7 @@ async fn recall(
     let push = |channel| matches!(channel, Channel::Apns | Channel::Fcm | Channel::Webpush);
     let view = RecallView {
         recall,
-        withdrawn: sum(&counts, |_, state| {
-            matches!(state, DeliveryState::Queued | DeliveryState::Waiting)
-        }),
+        withdrawn: sum(&counts, |_, state| matches!(state, DeliveryState::Queued | DeliveryState::Waiting)),
         replaced: sum(&counts, |channel, state| push(channel) && left(state)),
         told_on_sockets: sum(&counts, |channel, state| channel == Channel::Socket && left(state)),
         mails_not_recallable: sum(&counts, |channel, state| channel == Channel::Email && left(state)),

@@ -20,7 +20,11 @@ fn questions() -> Vec<(&'static str, Vec<Value>, [&'static str; 2])> {
         (CANCELLABLE, vec![id.clone(), number()], both("deliveries_notification_id_user_id")),
         (ORPHANS, vec![number(), number()], both("deliveries_next_attempt_at")),
         (COUNTS, vec![id], ["sqlite_autoindex_notification_counts_1", "notification_counts_pkey"]),
-        (BOARD, vec![Value::from(NotificationId(Uuid::nil()).0)], ["sqlite_autoindex_coverage_counts_1", "coverage_counts_pkey"]),
+        (
+            BOARD,
+            vec![Value::from(NotificationId(Uuid::nil()).0)],
+            ["sqlite_autoindex_coverage_counts_1", "coverage_counts_pkey"],
+        ),
         (RECENT, vec![number()], both("notifications_lane_created_at")),
         (COUNTED_SINCE, vec![number()], both("notification_counts_changed_at")),
         (EMERGENCY_OPEN, vec![number(), number()], both("notifications_lane_created_at")),

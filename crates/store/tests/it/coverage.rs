@@ -1,5 +1,6 @@
 //! People and counts: kept by differences, the same whatever the order, and proved by counting again.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use domain::{
@@ -11,7 +12,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
 use store::coverage::{self, Covered};
-use store::deliveries::{self, Begin, NewDelivery, Settled, Settlement};
+use store::deliveries::{self, Begin, NewDelivery, Sending, Settled, Settlement};
 use store::evidence::{self, NewEvidence};
 use store::notifications::{self, Notification};
 use store::recipients::NewRecipient;
@@ -152,9 +153,12 @@ async fn evidence_in_any_order_and_any_batches_ends_the_same(store: Store) {
         // the cause of who cannot be reached is the last one heard: not a matter of evidence
         let places = async |id| {
             let board = board(&store, id).await;
-            let known = |one: &Covered| if one.reach == Reach::Proven { one.detail.clone() } else { String::new() };
-            let mut all: Vec<_> =
-                board.iter().map(|one| (one.venue_id, one.language, one.reach, known(one), one.people)).collect();
+            let known =
+                |one: &Covered| if one.reach == Reach::Proven { one.detail.clone() } else { String::new() };
+            let mut all: Vec<_> = board
+                .iter()
+                .map(|one| (one.venue_id, one.language, one.reach, known(one), one.people))
+                .collect();
             all.sort();
             all
         };
@@ -167,8 +171,14 @@ async fn evidence_in_any_order_and_any_batches_ends_the_same(store: Store) {
     }
 }
 
-/// One random thing that can happen to deliveries.
-async fn step(store: &Store, rng: &mut StdRng, ids: &[DeliveryId], now: Timestamp, begun: &mut Vec<Settlement>) {
+/// One random thing that can happen to deliveries. What was begun is settled later.
+async fn step(
+    store: &Store,
+    rng: &mut StdRng,
+    ids: &[DeliveryId],
+    now: Timestamp,
+    begun: &mut Vec<Settlement>,
+) {
     let some: Vec<DeliveryId> = ids.choose_multiple(rng, 5).copied().collect();
     let mut tx: Tx = store.begin().await.unwrap();
     match rng.random_range(0..6) {
@@ -180,66 +190,61 @@ async fn step(store: &Store, rng: &mut StdRng, ids: &[DeliveryId], now: Timestam
                 resend_unknown: rng.random(),
                 attempts_max: 3,
             };
-            for one in deliveries::begin(&mut tx, begin).await.unwrap().sending {
-                let settled = *[
-                    Settled::Accepted,
-                    Settled::Again(now + Duration::from_secs(5)),
-                    Settled::Unknown(None),
-                    Settled::Unknown(Some(now + Duration::from_secs(5))),
-                    Settled::Failed(domain::Action::DropTarget),
-                    Settled::Dead(domain::Action::Retry),
-                    Settled::TooLate,
-                    Settled::Released(now),
-                ]
-                .choose(rng)
-                .unwrap();
-                begun.push(Settlement {
-                    id: one.id,
-                    attempt: one.attempt,
-                    fence: one.fence,
-                    settled,
-                    provider_id: None,
-                    status_code: None,
-                    reason: "tested".to_owned(),
-                });
-            }
+            let sending = deliveries::begin(&mut tx, begin).await.unwrap().sending;
+            begun.extend(sending.iter().map(|one| verdict(rng, one, now)));
         }
         2 | 3 => {
             let number = begun.len().min(4);
-            let settled: Vec<Settlement> = begun.drain(..number).collect();
-            let mut last = std::collections::HashMap::new();
-            for one in settled {
-                last.insert(one.id, one); // a batch settles a delivery once
-            }
-            deliveries::settle(&mut tx, &last.into_values().collect::<Vec<_>>(), now).await.unwrap();
+            // a batch settles a delivery once
+            let settled: HashMap<DeliveryId, Settlement> =
+                begun.drain(..number).map(|one| (one.id, one)).collect();
+            deliveries::settle(&mut tx, &settled.into_values().collect::<Vec<_>>(), now).await.unwrap();
         }
         4 => {
             let kind = *EvidenceKind::ALL.choose(rng).unwrap();
             let at = now - Duration::from_secs(rng.random_range(0..60));
-            let facts: Vec<NewEvidence> = some[..2]
-                .iter()
-                .map(|id| NewEvidence {
-                    delivery_id: *id,
-                    kind,
-                    source: "test".to_owned(),
-                    code: "step".to_owned(),
-                    at,
-                })
-                .collect();
+            let facts = some[..2].iter().map(|id| fact(*id, kind, at)).collect::<Vec<_>>();
             let proven = evidence::record_all(&mut tx, &facts, now).await.unwrap().proven;
             tx.commit().await.unwrap();
             tx = store.begin().await.unwrap();
             deliveries::supersede(&mut tx, &proven, now).await.unwrap();
         }
+        _ if rng.random_ratio(1, 3) => {
+            deliveries::cancel(&mut tx, &some, now).await.unwrap();
+        }
         _ => {
-            if rng.random_ratio(1, 3) {
-                deliveries::cancel(&mut tx, &some, now).await.unwrap();
-            } else {
-                deliveries::end_overdue(&mut tx, &some, now).await.unwrap();
-            }
+            deliveries::end_overdue(&mut tx, &some, now).await.unwrap();
         }
     }
     tx.commit().await.unwrap();
+}
+
+/// Any verdict on an attempt.
+fn verdict(rng: &mut StdRng, sending: &Sending, now: Timestamp) -> Settlement {
+    let again = now + Duration::from_secs(5);
+    let all = [
+        Settled::Accepted,
+        Settled::Again(again),
+        Settled::Unknown(None),
+        Settled::Unknown(Some(again)),
+        Settled::Failed(domain::Action::DropTarget),
+        Settled::Dead(domain::Action::Retry),
+        Settled::TooLate,
+        Settled::Released(now),
+    ];
+    Settlement {
+        id: sending.id,
+        attempt: sending.attempt,
+        fence: sending.fence,
+        settled: *all.choose(rng).unwrap(),
+        provider_id: None,
+        status_code: None,
+        reason: "tested".to_owned(),
+    }
+}
+
+fn fact(delivery_id: DeliveryId, kind: EvidenceKind, at: Timestamp) -> NewEvidence {
+    NewEvidence { delivery_id, kind, source: "test".to_owned(), code: "step".to_owned(), at }
 }
 
 async fn whatever_happens_the_counts_are_those_of_the_rows(store: Store) {
@@ -257,7 +262,10 @@ async fn whatever_happens_the_counts_are_those_of_the_rows(store: Store) {
         let mut tx = store.begin().await.unwrap();
         deliveries::end_overdue(&mut tx, &ids, after(100_000)).await.unwrap();
         tx.commit().await.unwrap();
-        assert!(deliveries::overdue(&store, after(100_001), 100).await.unwrap().is_empty(), "every delivery ends");
+        assert!(
+            deliveries::overdue(&store, after(100_001), 100).await.unwrap().is_empty(),
+            "every delivery ends"
+        );
         assert_recounted(&store, id).await;
     }
 }
