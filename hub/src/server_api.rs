@@ -152,7 +152,8 @@ struct Batch<'a> {
     commands: Vec<std::collections::BTreeMap<&'a str, &'a RawValue>>,
 }
 
-/// `POST /api/batch`: each reply stands where its command stood.
+/// `POST /api/batch`: each reply stands where its command stood. Publications that follow each other enter the log in one
+/// step, in their order.
 async fn batch(State(api): State<Arc<ServerApi>>, RawQuery(query): RawQuery, request: Request) -> Response {
     let body = match api.open(query.as_deref(), request).await {
         Ok(body) => body,
@@ -162,19 +163,30 @@ async fn batch(State(api): State<Arc<ServerApi>>, RawQuery(query): RawQuery, req
     if batch.commands.len() > api.config.server_api.parts_max as usize {
         return json(StatusCode::OK, &serde_json::json!({ "error": fault::body(ErrorCode::LimitExceeded) }));
     }
-    let mut replies = Vec::with_capacity(batch.commands.len());
-    for command in &batch.commands {
-        let named =
-            Method::ALL.into_iter().find_map(|(method, name)| Some((method, name, command.get(name)?)));
-        let (name, answer) = match named {
-            Some((method, name, request)) => (name, api.run(method, request.get().as_bytes()).await),
-            None => ("", Err(ErrorCode::MethodNotFound.into())),
+    let named = |command: &std::collections::BTreeMap<&str, &'_ RawValue>| {
+        let find = |(method, name)| Some((method, name, command.get(name)?.get().as_bytes().to_vec()));
+        Method::ALL.into_iter().find_map(find)
+    };
+    let commands: Vec<Option<(Method, &str, Vec<u8>)>> = batch.commands.iter().map(named).collect();
+    let publishes =
+        |command: &Option<(Method, _, _)>| command.as_ref().is_some_and(|one| one.0 == Method::Publish);
+    let mut replies = Vec::with_capacity(commands.len());
+    for run in commands.chunk_by(|one, next| publishes(one) && publishes(next)) {
+        let (name, answers) = match run {
+            [Some((Method::Publish, name, _)), ..] => {
+                let bodies: Vec<&[u8]> = run.iter().flatten().map(|(.., body)| &**body).collect();
+                (*name, api.publish_run(&bodies).await)
+            }
+            [Some((method, name, body)), ..] => (*name, vec![api.run(*method, body).await]),
+            _ => ("", vec![Err(ErrorCode::MethodNotFound.into())]),
         };
-        metrics::api_request(answer.is_ok());
-        replies.push(match answer {
-            Ok(result) => serde_json::json!({ name: result }),
-            Err(fault) => serde_json::json!({ "error": fault::body(fault.code()) }),
-        });
+        for answer in answers {
+            metrics::api_request(answer.is_ok());
+            replies.push(match answer {
+                Ok(result) => serde_json::json!({ name: result }),
+                Err(fault) => serde_json::json!({ "error": fault::body(fault.code()) }),
+            });
+        }
     }
     json(StatusCode::OK, &serde_json::json!({ "replies": replies }))
 }

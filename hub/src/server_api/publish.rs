@@ -16,7 +16,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::fault::{Fault, body};
-use super::{Answer, ServerApi, raw};
+use super::{Answer, ServerApi, raw, read_body};
 
 /// `publish` (to `channel`) and `broadcast` (to `channels`).
 #[derive(Debug, Default, Deserialize)]
@@ -75,6 +75,24 @@ impl ServerApi {
         let publication = self.publication(&request.channel, request, &data)?;
         let mut published = self.append(vec![publication]).await?;
         published.pop().ok_or_else(|| ErrorCode::Internal.into())
+    }
+
+    /// `publish`, several times, in one step: what can be read is appended in its order, and each has its own answer.
+    pub(super) async fn publish_run(&self, bodies: &[&[u8]]) -> Vec<Answer> {
+        let read = |body: &&[u8]| {
+            let request: Publish<'_> = read_body(body)?;
+            let data = read_data(&request)?;
+            self.publication(&request.channel, &request, &data)
+        };
+        let parts: Vec<Result<NewPublication, Fault>> = bodies.iter().map(read).collect();
+        let publications: Vec<_> = parts.iter().filter_map(|part| part.as_ref().ok().cloned()).collect();
+        let appended = if publications.is_empty() { Ok(Vec::new()) } else { self.append(publications).await };
+        let mut published = appended.unwrap_or_default().into_iter();
+        let answer = |part: Result<NewPublication, Fault>| {
+            part?;
+            raw(&published.next().ok_or(ErrorCode::Internal)?)
+        };
+        parts.into_iter().map(answer).collect()
     }
 
     /// To all topics that there are, in one step.

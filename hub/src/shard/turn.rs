@@ -91,6 +91,9 @@ pub(super) async fn run(mut shard: Shard, mut inbox: mpsc::Receiver<Message>, li
         if busy || !inbox.is_empty() {
             tokio::task::yield_now().await; // the runtime looks at its clock and descriptors
         }
+        if busy {
+            std::thread::yield_now(); // who publishes may have the same core: what it brings meanwhile is joined
+        }
         let first = tokio::select! { // every branch is cancel-safe: nothing is taken before the branch is chosen
             biased; // a turn takes of everything, whatever it began with
             () = life.abort().cancelled() => return,
