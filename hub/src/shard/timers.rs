@@ -12,12 +12,20 @@ use super::{Key, Shard};
 use crate::session::Pings;
 use crate::world::Patience;
 
+/// Parts of the interval between pings; each connection has its pings at the beginning of one.
+const PING_SLOTS: Tick = 25;
 /// A ping of WebSocket's own.
 const PING_FRAME: Bytes = Bytes::from_static(b"\x89\x00");
 
 /// So many milliseconds, in ticks.
 fn ticks(ms: u64) -> Tick {
     Tick::try_from(ms.div_ceil(TICK_MS)).unwrap_or(NEVER)
+}
+
+/// The next tick from `tick` on at which pings are sent: so many at a time, and answered at a time, that waking up for
+/// them costs little, and still spread over the whole interval.
+fn slot(tick: Tick, every_ms: u64) -> Tick {
+    tick.checked_next_multiple_of((ticks(every_ms) / PING_SLOTS).max(1)).unwrap_or(NEVER)
 }
 
 impl Shard {
@@ -78,7 +86,7 @@ impl Shard {
             }
         } else if connection.deadlines.ping <= now {
             let (every_ms, timeout_ms) = connection.session.heartbeat_ms(&config);
-            connection.deadlines.ping = now.saturating_add(ticks(every_ms));
+            connection.deadlines.ping = slot(now.saturating_add(ticks(every_ms)), every_ms);
             connection.deadlines.pong = now.saturating_add(ticks(timeout_ms));
             connection.session.ping();
             let ping = match connection.session.pings() {
@@ -97,9 +105,10 @@ impl Shard {
         if !connection.session.is_connected() {
             return;
         }
-        let half_ms = connection.session.heartbeat_ms(&config).0 / 2;
+        let every_ms = connection.session.heartbeat_ms(&config).0;
+        let half_ms = every_ms / 2;
         let jitter_ms = self.random_below(half_ms + 1);
-        let first_ping = self.tick_in(half_ms + jitter_ms);
+        let first_ping = slot(self.tick_in(half_ms + jitter_ms), every_ms);
         let Some(connection) = self.get(key) else { return };
         if connection.deadlines.ping == NEVER {
             connection.deadlines.ping = first_ping;
@@ -162,5 +171,22 @@ impl Shard {
                 Err(code) => self.close(key, code.into()),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pings_keep_their_slot() {
+        let first = slot(ticks(12_345), 25_000);
+        assert_eq!(
+            (first, slot(first + ticks(25_000), 25_000)),
+            (260, 760),
+            "a second each, and then every 25"
+        );
+        assert_eq!(slot(7, 100), 7, "short intervals have no slots");
+        assert_eq!(slot(NEVER, 25_000), NEVER);
     }
 }
