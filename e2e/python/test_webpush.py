@@ -87,7 +87,7 @@ ca_file = "{ca_file}"
         return self.munadi.announce(
             lane="emergency",
             title={"en": "Leave by the north gate", "ar": "غادروا من البوابة الشمالية"},
-            body={"en": "Walk, do not run.", "ar": "امشوا ولا تركضوا." * 400},
+            body={"en": "Walk, do not run.", "ar": "امشوا ولا تركضوا." * 117},
             audience={"kind": "users", "user_ids": [person["id"]]},
         )
 

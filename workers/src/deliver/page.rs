@@ -318,18 +318,33 @@ impl<'a> Page<'a> {
             _ => return Ok(()),
         };
         let Some(device) = done.sending.device_id else {
-            if self.worker.channel == Channel::Email {
-                let address = &done.sending.target;
-                mail_addresses::note(tx, address, Bounce::Hard, &outcome.reason, self.worker.app.now())
-                    .await?;
-                metrics::target_stopped(self.worker.channel, TargetFate::Quarantined);
-            }
-            return Ok(());
+            return self.note_address(tx, &done.sending.target, outcome, fate).await;
         };
         let token = &done.sending.target;
         let refused = RefusedTarget { device, token, registered_at: done.sending.registered_at };
         if audience::stop_target(tx, refused, fate, &outcome.reason, self.worker.app.now()).await? {
             metrics::target_stopped(self.worker.channel, fate);
+        }
+        Ok(())
+    }
+
+    /// Notes that a mailbox was refused. Only what is certainly gone is set aside at once.
+    async fn note_address(
+        &self,
+        tx: &mut Tx,
+        address: &str,
+        outcome: &Outcome,
+        fate: TargetFate,
+    ) -> Result<(), StoreError> {
+        if self.worker.channel != Channel::Email {
+            return Ok(());
+        }
+        let bounce = match fate {
+            TargetFate::Retired => Bounce::Hard,
+            TargetFate::Quarantined => Bounce::Soft,
+        };
+        if mail_addresses::note(tx, address, bounce, &outcome.reason, self.worker.app.now()).await? {
+            metrics::target_stopped(self.worker.channel, TargetFate::Quarantined);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod gateway;
 #[macro_use]
 mod rig;
 
+mod credentials;
 mod delivery;
 mod escalation;
 mod failures;

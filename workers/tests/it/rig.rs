@@ -125,6 +125,17 @@ impl Rig {
     }
 
     pub(crate) async fn start(&mut self) {
+        let gateways = Gateways {
+            apns: Some(self.apns.clone()),
+            fcm: Some(self.fcm.clone()),
+            email: Some(self.email.clone()),
+            ..Gateways::default()
+        };
+        self.start_with(gateways).await;
+    }
+
+    /// The same with other providers.
+    pub(crate) async fn start_with(&mut self, gateways: Gateways) {
         self.life = Lifecycle::new();
         let deps = Deps {
             store: self.store.clone(),
@@ -132,12 +143,7 @@ impl Rig {
             queue: self.queue.clone(),
             receipt_key: self.key.clone(),
             clock: Arc::clone(&self.clock),
-            gateways: Gateways {
-                apns: Some(self.apns.clone()),
-                fcm: Some(self.fcm.clone()),
-                email: Some(self.email.clone()),
-                ..Gateways::default()
-            },
+            gateways,
         };
         workers::start(self.config.clone(), deps, &self.life).await.unwrap();
     }
