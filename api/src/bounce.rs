@@ -80,7 +80,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Report> {
                 read_status(&String::from_utf8_lossy(part.contents()), &mut report);
             }
             ("feedback-report", "feedback-report") => {
-                read_feedback(&String::from_utf8_lossy(part.contents()), &mut report)
+                read_feedback(&String::from_utf8_lossy(part.contents()), &mut report);
             }
             _ => {}
         }

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::bounce;
 use crate::error::ApiError;
 use crate::extract::{Query, RawBody};
-use crate::ops::bounces::{self, Recorded};
+use crate::ops::bounces::{self, Taken};
 use crate::schema::Envelope;
 
 /// The routes of this file.
@@ -49,13 +49,13 @@ async fn take_bounce(
 ) -> Result<Answer, ApiError> {
     let result = match bounce::read(&mail) {
         Some(report) => bounces::record(&app, query.recipient.as_deref(), &report).await?,
-        None => Recorded::Nothing,
+        None => Taken::Nothing,
     };
     let result = match result {
-        Recorded::Recorded => "recorded",
-        Recorded::Repeated => "repeated",
-        Recorded::Nothing => "nothing",
-        Recorded::NotOurs => "not_ours",
+        Taken::AsEvidence => "recorded",
+        Taken::Repeated => "repeated",
+        Taken::Nothing => "nothing",
+        Taken::NotOurs => "not_ours",
     };
     Answer::ok(&BounceView { result })
 }

@@ -10,9 +10,9 @@ use crate::bounce::{Fate, Report};
 
 /// What became of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Recorded {
+pub(crate) enum Taken {
     /// It is evidence now.
-    Recorded,
+    AsEvidence,
     /// It was known.
     Repeated,
     /// It proves nothing: a delay, or a mail handed to somebody who reports nothing.
@@ -26,26 +26,22 @@ pub(crate) enum Recorded {
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub(crate) async fn record(
-    app: &App,
-    recipient: Option<&str>,
-    report: &Report,
-) -> Result<Recorded, StoreError> {
+pub(crate) async fn record(app: &App, recipient: Option<&str>, report: &Report) -> Result<Taken, StoreError> {
     let told = recipient.into_iter().chain(report.addresses.iter().map(String::as_str));
-    let named = told.chain(report.envelope_id.as_deref());
-    let found = named.filter_map(|text| delivery_of_bounce(&app.receipt_key, text)).next();
-    let Some(delivery) = found else { return Ok(Recorded::NotOurs) };
-    let mut result = Recorded::Nothing;
+    let mut named = told.chain(report.envelope_id.as_deref());
+    let found = named.find_map(|text| delivery_of_bounce(&app.receipt_key, text));
+    let Some(delivery) = found else { return Ok(Taken::NotOurs) };
+    let mut result = Taken::Nothing;
     for fate in &report.fates {
         let recorded = record_fate(app, delivery, fate).await?;
-        if recorded != Recorded::Nothing {
+        if recorded != Taken::Nothing {
             result = recorded;
         }
     }
     Ok(result)
 }
 
-async fn record_fate(app: &App, delivery: DeliveryId, fate: &Fate) -> Result<Recorded, StoreError> {
+async fn record_fate(app: &App, delivery: DeliveryId, fate: &Fate) -> Result<Taken, StoreError> {
     let now = app.clock.now();
     let (kind, code, bounce) = match fate {
         Fate::Delivered(status) => (EvidenceKind::Delivered, format!("dsn {status}"), None),
@@ -56,7 +52,7 @@ async fn record_fate(app: &App, delivery: DeliveryId, fate: &Fate) -> Result<Rec
         }
         // whoever complains about it has it
         Fate::Complained => (EvidenceKind::Delivered, "complaint".to_owned(), None),
-        Fate::Open => return Ok(Recorded::Nothing),
+        Fate::Open => return Ok(Taken::Nothing),
     };
     let fact =
         NewEvidence { delivery_id: delivery, kind, source: "email".to_owned(), code: code.clone(), at: now };
@@ -69,8 +65,8 @@ async fn record_fate(app: &App, delivery: DeliveryId, fate: &Fate) -> Result<Rec
     }
     tx.commit().await?;
     Ok(match outcome {
-        RecordOutcome::Applied { .. } => Recorded::Recorded,
-        RecordOutcome::Repeated => Recorded::Repeated,
-        RecordOutcome::UnknownDelivery => Recorded::NotOurs,
+        RecordOutcome::Applied { .. } => Taken::AsEvidence,
+        RecordOutcome::Repeated => Taken::Repeated,
+        RecordOutcome::UnknownDelivery => Taken::NotOurs,
     })
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::{Path as UrlPath, RawQuery, State};
+use axum::extract::{RawQuery, State};
+use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -182,8 +183,8 @@ fn router(state: Control) -> Router {
         )
         .route(
             "/subscribe/webpush/{name}",
-            get(|State(control): State<Control>, UrlPath(name): UrlPath<String>| async move {
-                answer(&control.webpush.subscribe(&name))
+            get(|State(control): State<Control>, uri: Uri| async move {
+                answer(&control.webpush.subscribe(uri.path().rsplit('/').next().unwrap_or_default()))
             }),
         )
         .route(

@@ -50,7 +50,12 @@ pub(super) fn outgoing(app: &App, sending: &Sending, notification: &Notification
         Language::Ar => Language::En,
         Language::En => Language::Ar,
     };
-    let by_mail = sending.device_id.is_none();
+    let (bounce_local, unsubscribe_token) = if sending.device_id.is_none() {
+        let key = &app.receipt_key;
+        (domain::bounce_local(key, sending.id), domain::unsubscribe_token(key, sending.user_id))
+    } else {
+        (String::new(), String::new())
+    };
     Outgoing {
         delivery_id: sending.id,
         notification_id: notification.id,
@@ -72,10 +77,8 @@ pub(super) fn outgoing(app: &App, sending: &Sending, notification: &Notification
         body_other: notification.body.pick(other).to_owned(),
         data: notification.data.clone(),
         receipt_code: app.receipt_key.code(sending.id),
-        bounce_local: by_mail.then(|| domain::bounce_local(&app.receipt_key, sending.id)).unwrap_or_default(),
-        unsubscribe_token: by_mail
-            .then(|| domain::unsubscribe_token(&app.receipt_key, sending.user_id))
-            .unwrap_or_default(),
+        bounce_local,
+        unsubscribe_token,
         expires_at: sending.expires_at,
         attempt: sending.attempt,
     }

@@ -123,12 +123,13 @@ impl Drop for Turn<'_> {
 
 fn load(outcome: &Outcome) -> Load {
     match (outcome.verdict, outcome.status_code) {
-        (Verdict::Accepted, _) => Load::Fine,
         (Verdict::Refused(Action::Retry | Action::Unknown), Some(429 | 503 | 421 | 451 | 452)) => {
             Load::TooMuch
         }
         (Verdict::Refused(_), None) if outcome.reason == "timeout" => Load::TooMuch,
-        (Verdict::Refused(Action::DropTarget | Action::Quarantine), Some(_)) => Load::Fine,
+        (Verdict::Accepted, _) | (Verdict::Refused(Action::DropTarget | Action::Quarantine), Some(_)) => {
+            Load::Fine
+        }
         (Verdict::Refused(_), _) => Load::Silent,
     }
 }

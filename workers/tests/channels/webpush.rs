@@ -174,8 +174,8 @@ async fn a_wrong_key_burns_nobody_and_a_wrong_subscription_only_itself() {
     }
     let messages = (0..40).map(|number| stage.message(&format!("browser-{number}"))).collect();
     assert!(send_all(&stage.webpush, messages).await.iter().all(|outcome| word(outcome) == "accepted"));
-    let stale = stage.stand_in.subscribe_with("stale", &public_key(&config).unwrap().unwrap()).to_string();
-    let outcome = stage.webpush.send(&message(1, Lane::Standard, "webpush", &stale)).await;
+    let outdated = stage.stand_in.subscribe_with("stale", &public_key(&config).unwrap().unwrap()).to_string();
+    let outcome = stage.webpush.send(&message(1, Lane::Standard, "webpush", &outdated)).await;
     assert_eq!((word(&outcome), outcome.reason.as_str()), ("quarantine", "another_key"));
 }
 

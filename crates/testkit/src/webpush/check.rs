@@ -58,13 +58,12 @@ impl Verified {
         };
         let (Some(token), Some(key)) = (field("t"), field("k")) else { return Err(refused) };
         let known = (token.to_owned(), key.to_owned());
-        let claims = match self.0.get(&known) {
-            Some(claims) => claims.clone(),
-            None => {
-                let claims = verify(token, key).ok_or((403, r#"{"reason":"BadJwtToken"}"#))?;
-                self.0.insert(known, claims.clone());
-                claims
-            }
+        let claims = if let Some(claims) = self.0.get(&known) {
+            claims.clone()
+        } else {
+            let claims = verify(token, key).ok_or((403, r#"{"reason":"BadJwtToken"}"#))?;
+            self.0.insert(known, claims.clone());
+            claims
         };
         let life = claims.exp - now.as_second();
         let is_valid = claims.aud == origin

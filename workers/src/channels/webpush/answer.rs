@@ -74,9 +74,8 @@ pub(super) fn judge(status: u16, body: &Body) -> Judgement {
         // 202: taken, and it will say later; nobody does in practice
         (200..=202, _) => Judgement { verdict: Verdict::Accepted, reason: "accepted", doubtful: false },
         (203..=399, _) => judged(Action::FixConfig, "other"),
-        (404 | 410, _) => judged(Action::DropTarget, "gone"),
-        // Mozilla's words for a subscription that never was or is no more, with other statuses
-        (400..=499, Some(102 | 103 | 105 | 106)) => judged(Action::DropTarget, "gone"),
+        // the numbers are Mozilla's, for a subscription that never was or is no more
+        (404 | 410, _) | (400..=499, Some(102 | 103 | 105 | 106)) => judged(Action::DropTarget, "gone"),
         (408 | 425, _) => judged(Action::Retry, "later"),
         (413, _) => judged(Action::FixMessage, "too_large"),
         (429, _) => judged(Action::Retry, "too_many_requests"),
