@@ -6,10 +6,10 @@ use memchr::memmem::Finder;
 
 /// What a mark begins with.
 pub(crate) const BEGIN: &[u8; 4] = b"#@#@";
-/// Digits of the topic's number, of the number within the topic, and of the time.
-const DIGITS: [usize; 3] = [6, 8, 16];
+/// Digits that are read at once. The topic's number and that within the topic have so many, the time twice as many.
+const DIGITS: usize = 8;
 /// Bytes of a mark.
-pub(crate) const BYTES: usize = BEGIN.len() + DIGITS[0] + DIGITS[1] + DIGITS[2];
+pub(crate) const BYTES: usize = BEGIN.len() + 4 * DIGITS;
 /// Bytes of the smallest payload.
 pub(crate) const BYTES_MIN: usize = BYTES + 8;
 
@@ -28,7 +28,7 @@ impl Mark {
     /// The mark as text.
     pub(crate) fn text(self) -> String {
         let begin = std::str::from_utf8(BEGIN).expect("it is text");
-        format!("{begin}{:06}{:08}{:016}", self.topic, self.number, self.due_ns)
+        format!("{begin}{:08}{:08}{:016}", self.topic, self.number, self.due_ns)
     }
 
     /// A JSON object of `bytes` bytes (at least [`BYTES_MIN`]) with the mark in it.
@@ -39,21 +39,29 @@ impl Mark {
 
     /// Reads what follows [`BEGIN`]; `None` when it is cut off or something else.
     fn read(digits: &[u8]) -> Option<Self> {
-        let mut from = 0;
-        let mut numbers = [0_u64; 3];
-        for (number, length) in numbers.iter_mut().zip(DIGITS) {
-            for digit in digits.get(from..from + length)? {
-                let digit = digit.wrapping_sub(b'0');
-                if digit > 9 {
-                    return None;
-                }
-                *number = *number * 10 + u64::from(digit);
-            }
-            from += length;
+        let mut numbers = [0_u64; 4];
+        for (number, eight) in numbers.iter_mut().zip(digits.get(..4 * DIGITS)?.chunks_exact(DIGITS)) {
+            *number = read_eight(eight.try_into().ok()?)?;
         }
-        let [topic, number, due_ns] = numbers;
+        let [topic, number, high, low] = numbers;
+        let due_ns = high * 100_000_000 + low;
         Some(Self { topic: u32::try_from(topic).ok()?, number: u32::try_from(number).ok()?, due_ns })
     }
+}
+
+/// Reads eight digits at once: pairs, then fours, then all, each step in one multiplication. Receivers do this for every
+/// delivery.
+fn read_eight(text: [u8; DIGITS]) -> Option<u64> {
+    let digits = u64::from_le_bytes(text) ^ 0x3030_3030_3030_3030;
+    let beyond_nine = digits.wrapping_add(0x7676_7676_7676_7676) | digits;
+    if beyond_nine & 0x8080_8080_8080_8080 != 0 {
+        return None;
+    }
+    let pairs = digits * 10 + (digits >> 8);
+    let pair = 0x0000_00ff_0000_00ff;
+    let upper = (pairs & pair).wrapping_mul(0x000f_4240_0000_0064);
+    let lower = ((pairs >> 16) & pair).wrapping_mul(0x0000_2710_0000_0001);
+    Some(upper.wrapping_add(lower) >> 32)
 }
 
 /// Finds marks. Made once, used for every message.
@@ -86,6 +94,20 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn eight_digits_are_read_at_once() {
+        for number in [0, 1, 9, 10, 99_999_999, 12_345_678, 87_654_321, 10_000_000] {
+            assert_eq!(read_eight(format!("{number:08}").into_bytes().try_into().unwrap()), Some(number));
+        }
+        for place in 0..8 {
+            for odd in *b"/:x \xff\x00aA" {
+                let mut text = *b"12345678";
+                text[place] = odd;
+                assert_eq!(read_eight(text), None, "{odd} at {place}");
+            }
+        }
+    }
 
     #[test]
     fn marks_are_found_whatever_is_around_them() {

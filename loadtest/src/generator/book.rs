@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::histogram::{LATENCY_MAX_US, of_microseconds};
 use crate::payload::Mark;
 
+/// Seconds that are told apart.
+const SECONDS_MAX: usize = 100_000;
+
 /// Latencies, as they travel between processes: pairs of microseconds and counts.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Latencies(pub Vec<(u64, u64)>);
@@ -45,6 +48,17 @@ pub(super) struct Ledger {
     latencies: Histogram<u64>,
     latencies_all: Histogram<u64>,
     books: Books,
+    /// The last that came and were due together, not counted yet.
+    alike: Alike,
+}
+
+/// Publications that came and were due together.
+#[derive(Debug, Default)]
+struct Alike {
+    is_of_all: bool,
+    due_ns: u64,
+    now_ns: u64,
+    count: u64,
 }
 
 impl Latencies {
@@ -74,6 +88,7 @@ impl Ledger {
             latencies: of_microseconds(),
             latencies_all: of_microseconds(),
             books: Books::default(),
+            alike: Alike::default(),
         }
     }
 
@@ -82,11 +97,12 @@ impl Ledger {
         self.latencies.reset();
         self.latencies_all.reset();
         self.books = Books::default();
+        self.alike = Alike::default();
     }
 
     /// Publications since the beginning.
     pub(super) fn received(&self) -> u64 {
-        self.books.received
+        self.books.received + self.alike.count
     }
 
     pub(super) fn bytes(&mut self, bytes: usize) {
@@ -110,30 +126,40 @@ impl Ledger {
         } else {
             self.books.repeated += 1;
         }
-        let late_us = now_ns.saturating_sub(mark.due_ns) / 1_000;
-        let latencies = if is_of_all { &mut self.latencies_all } else { &mut self.latencies };
-        latencies.saturating_record(late_us.max(1));
-        self.count(now_ns);
+        let alike = Alike { is_of_all, due_ns: mark.due_ns, now_ns, count: 0 };
+        if (self.alike.due_ns, self.alike.now_ns, self.alike.is_of_all) != (alike.due_ns, now_ns, is_of_all) {
+            self.settle();
+            self.alike = alike;
+        }
+        self.alike.count += 1;
     }
 
-    fn count(&mut self, now_ns: u64) {
+    /// Counts those that came and were due together. Each for itself would cost more than reading them.
+    pub(super) fn settle(&mut self) {
+        let Alike { is_of_all, due_ns, now_ns, count } = std::mem::take(&mut self.alike);
+        if count == 0 {
+            return;
+        }
+        let late_us = (now_ns.saturating_sub(due_ns) / 1_000).clamp(1, LATENCY_MAX_US);
+        let latencies = if is_of_all { &mut self.latencies_all } else { &mut self.latencies };
+        let _ = latencies.record_n(late_us, count); // it lies within the bounds
         let books = &mut self.books;
         if books.received == 0 {
             books.first_ns = now_ns;
         }
-        books.received += 1;
+        books.received += count;
         books.last_ns = now_ns;
-        let second = usize::try_from((now_ns - books.first_ns) / 1_000_000_000).unwrap_or(usize::MAX);
-        if let Some(count) = books.per_second.get_mut(second) {
-            *count += 1;
-        } else if second < 100_000 {
-            books.per_second.resize(second + 1, 0);
-            books.per_second[second] = 1;
+        let second =
+            usize::try_from(now_ns.saturating_sub(books.first_ns) / 1_000_000_000).unwrap_or(usize::MAX);
+        if second < SECONDS_MAX {
+            books.per_second.resize(books.per_second.len().max(second + 1), 0);
+            books.per_second[second] += count;
         }
     }
 
     /// What was heard.
-    pub(super) fn books(&self) -> Books {
+    pub(super) fn books(&mut self) -> Books {
+        self.settle();
         Books {
             latencies: Latencies::of(&self.latencies),
             latencies_all: Latencies::of(&self.latencies_all),

@@ -253,24 +253,28 @@ impl Engine {
             self.take_message(local, &bytes[taken..end])?;
             return Ok(end);
         }
-        let now = now_ns();
+        // frames in a row are looked through at once: marks are found across their headers
+        let mut heard = taken;
         while let Some(frame) = frames::first(&bytes[taken..]) {
             taken += frame.bytes;
             match frame.opcode {
                 frames::TEXT | frames::BINARY | frames::CONTINUATION => {
-                    if self.clients[local].stage != Stage::Live {
-                        self.take_message(local, frame.payload)?;
-                    } else if !self.hear(local, frame.payload, now) || frame.payload.first() == Some(&b'{') {
+                    if self.clients[local].stage == Stage::Live {
                         self.answer_ping(local, frame.payload);
+                    } else {
+                        self.take_message(local, frame.payload)?;
+                        heard = taken;
                     }
                 }
                 frames::PING => self.send(local, &masked_frame(Opcode::Pong, frame.payload, [0; 4])),
                 frames::CLOSE => {
+                    self.hear(local, &bytes[heard..taken]);
                     return Err(format!("the server has closed with {}", close_text(frame.payload)));
                 }
                 _ => {}
             }
         }
+        self.hear(local, &bytes[heard..taken]);
         Ok(taken)
     }
 
@@ -295,7 +299,7 @@ impl Engine {
         if message.is_empty() {
             return Ok(());
         }
-        self.hear(local, message, now_ns());
+        self.hear(local, message);
         if self.clients[local].stage != Stage::Entering {
             return Ok(());
         }
@@ -321,15 +325,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Notes the marks in a message; gives whether there were any.
-    fn hear(&mut self, local: usize, message: &[u8], now: u64) -> bool {
-        let mut any = false;
-        let first = self.login.first_topic(number(local));
-        for mark in self.marks.find(message) {
+    /// Notes the marks in what came.
+    fn hear(&mut self, local: usize, bytes: &[u8]) {
+        let (first, now) = (self.login.first_topic(number(local)), now_ns());
+        for mark in self.marks.find(bytes) {
             self.ledger.heard(local, first, mark, now);
-            any = true;
         }
-        any
     }
 
     fn answer_ping(&mut self, local: usize, message: &[u8]) {
