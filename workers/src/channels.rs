@@ -1,4 +1,4 @@
-//! Channels: one adapter per provider behind [`Gateway`](crate::gateway::Gateway), each with its own section of
+//! Channels: one adapter per provider behind [`Gateway`], each with its own section of
 //! the configuration, its own connections per lane, and its provider's answers turned into six actions.
 
 pub mod apns;
