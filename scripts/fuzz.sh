@@ -18,6 +18,8 @@ targets=(
     "protocol --test arbitrary: frames_are_read_or_refused noise_is_read_or_refused damaged_messages_are_read_or_refused"
     "protocol --test pusher: arbitrary::"
     "protocol --lib: ws::decode::"
+    "hub --test it: bodies::"
+    "service --lib: tls::tests::noise_does_no_harm"
     "service --test arbitrary: tokens_are_believed damaged_tokens_are_refused signed_nonsense"
 )
 

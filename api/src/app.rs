@@ -24,6 +24,7 @@ use crate::lockout::Lockout;
 use crate::metrics;
 use crate::passwords::{PasswordError, Passwords};
 use crate::router::router;
+use crate::standing::Sessions;
 
 /// Longest time that one sweep of old rows goes on.
 const SWEEP_BUDGET: Duration = Duration::from_secs(5);
@@ -106,6 +107,8 @@ pub(crate) struct Inner {
     pub(crate) passwords: Passwords,
     /// Who has guessed too often.
     pub(crate) lockout: Lockout,
+    /// Whether sessions still go on.
+    pub(crate) sessions: Sessions,
     /// Room for requests.
     pub(crate) in_flight: Semaphore,
     /// Whose `X-Forwarded-For` is believed.
@@ -144,6 +147,7 @@ pub fn start(config: Config, deps: Deps, lifecycle: &Lifecycle) -> Result<axum::
         rates: RateLimiter::new(&config.rate_limits),
         passwords: Passwords::new(&config.passwords)?,
         lockout: Lockout::new(&config.passwords),
+        sessions: Sessions::new(config.sessions.recheck_ms),
         in_flight: Semaphore::new(config.limits.requests_in_flight_max),
         trusted_proxies: config
             .trusted_proxies

@@ -11,12 +11,15 @@ use domain::{Claims, Permission, Principal};
 use metrics::{counter, gauge};
 use service::address::AddressPrefix;
 use service::token::TokenError;
+use tracing::error;
 
 use crate::app::App;
 use crate::code::Code;
 use crate::error::ApiError;
-use crate::limits::{Class, Key, Standing};
+use crate::limits::{Class, Key, Standing as Quota};
+
 use crate::metrics as names;
+use crate::standing::Standing;
 
 /// When to come back after an overload.
 const OVERLOAD_RETRY: Duration = Duration::from_secs(1);
@@ -38,7 +41,7 @@ pub(crate) async fn gate(State(app): State<App>, mut request: Request, next: Nex
     };
     gauge!(names::IN_FLIGHT).increment(1);
     let _leaving = Leaving;
-    let identity = identify(&app, &request);
+    let identity = stand(&app, identify(&app, &request)).await;
     let standing = take_quota(&app, &identity, &request);
     if let Some(wait) = standing.and_then(|standing| standing.wait) {
         counter!(names::SHED, "reason" => "quota").increment(1);
@@ -76,6 +79,25 @@ fn identify(app: &App, request: &Request) -> Identity {
     Identity { principal, address }
 }
 
+/// Refuses the bearer of a good token whose session has ended, or who is something else by now.
+async fn stand(app: &App, mut identity: Identity) -> Identity {
+    let Ok(Some(principal)) = &identity.principal else { return identity };
+    let refused = match app.sessions.standing(&app.store, principal).await {
+        Ok(Standing::Good) => None,
+        Ok(Standing::Renew) => Some(Code::TokenExpired),
+        Ok(Standing::Ended) => Some(Code::TokenInvalid),
+        Ok(Standing::Blocked) => Some(Code::AccountBlocked),
+        Err(cause) => {
+            error!("cannot find out whether a session goes on: {cause:#}");
+            Some(Code::Internal)
+        }
+    };
+    if let Some(code) = refused {
+        identity.principal = Err(code);
+    }
+    identity
+}
+
 /// The token of `Authorization: Bearer …`; other schemes are not ours to judge and are refused.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Code> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
@@ -101,7 +123,7 @@ fn verify(app: &App, token: &str) -> Result<Principal, Code> {
 
 /// Takes the request from the quota it belongs to. An announcement by somebody who may announce is never refused:
 /// an emergency does not wait.
-fn take_quota(app: &App, identity: &Identity, request: &Request) -> Option<Standing> {
+fn take_quota(app: &App, identity: &Identity, request: &Request) -> Option<Quota> {
     let path = request.uri().path();
     let who = identity.principal.as_ref().ok().and_then(Option::as_ref);
     let (class, key) = match who {
@@ -120,8 +142,8 @@ fn is_announcing(method: &Method, path: &str) -> bool {
     method == Method::POST && path == "/api/v1/announcements"
 }
 
-fn with_standing(mut response: Response, standing: Option<Standing>) -> Response {
-    for (name, value) in standing.iter().flat_map(Standing::headers) {
+fn with_standing(mut response: Response, standing: Option<Quota>) -> Response {
+    for (name, value) in standing.iter().flat_map(Quota::headers) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
         }

@@ -28,6 +28,7 @@ mod ops;
 mod passwords;
 mod router;
 mod schema;
+mod standing;
 
 pub use app::{Deps, StartError, Webpush, start};
 pub use config::Config;

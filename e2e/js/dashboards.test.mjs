@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Munadi, freePort } from './munadi.mjs';
+import { API_KEY, Munadi, freePort } from './munadi.mjs';
 import { follow, sdk } from './sdk.mjs';
 import { event, until } from './until.mjs';
 
@@ -45,7 +45,7 @@ describe('dashboards', { timeout: 180_000 }, () => {
   let load;
 
   before(async () => {
-    munadi = await Munadi.start();
+    munadi = await Munadi.start({ toml: `[hub.server_api]\nkey = "${API_KEY}"\n` });
     const port = await freePort();
     base = `http://127.0.0.1:${port}`;
     const config = fs.readFileSync(path.join(DASHBOARDS, 'prometheus.yml'), 'utf8')
@@ -89,6 +89,7 @@ describe('dashboards', { timeout: 180_000 }, () => {
     while (busy) {
       await munadi.move(concert);
       await munadi.login(attendee);
+      await munadi.server('info', {});
       await munadi.announce({
         lane: 'standard', title: { en: 'News', ar: 'خبر' }, body: { en: 'News', ar: 'خبر' },
         audience: { kind: 'users', user_ids: [attendee.id] },

@@ -29,10 +29,11 @@ export async function freePort() {
 }
 
 export class Munadi {
-  /** Starts one process on the embedded default. `toml` is added to its configuration. */
-  static async start({ toml = '' } = {}) {
+  /** Starts one process on the embedded default. `toml` is added to its configuration; with TLS if `secure`. */
+  static async start({ toml = '', secure = false } = {}) {
     assert.ok(BINARY, 'MUNADI_BIN has to name the binary: run e2e/run.sh');
     const munadi = new Munadi();
+    munadi.secure = secure;
     munadi.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'munadi-e2e-'));
     munadi.port = await freePort();
     munadi.adminPort = await freePort();
@@ -72,7 +73,7 @@ export class Munadi {
   }
 
   get base() {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.secure ? 'https' : 'http'}://127.0.0.1:${this.port}`;
   }
 
   /** Where sockets connect; `port` may be a proxy's. */

@@ -1,14 +1,20 @@
-//! What the hub counts. Labels come from enums and start at 0; handles are looked up once per shard, so that counting
-//! on the way of a message is an addition.
+//! What the hub counts. Labels come from enums and start at 0. A shard counts in memory of its own, which is folded into
+//! the metrics when somebody reads them: on the way of a message counting is an addition.
 
-use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
-};
+mod numbers;
+mod shard;
+
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use protocol::centrifuge::command::Request;
-use protocol::codes::{DisconnectCode, ErrorCode};
+use protocol::codes::DisconnectCode;
+use service::Scrape;
 
+use crate::presence::Presence;
+use crate::pusher::Pusher;
 use crate::wire::Wire;
+pub(crate) use shard::ShardMetrics;
 
 /// Open sockets, by `shard`.
 const CONNECTIONS: &str = "hub_connections";
@@ -21,7 +27,7 @@ const UPGRADES: &str = "hub_upgrades_total";
 const COMMANDS: &str = "hub_commands_total";
 /// Commands answered with an error, by `code`.
 const REFUSALS: &str = "hub_refusals_total";
-/// Sockets that ended, by `code`: the disconnect code, a WebSocket close code of ours, or `left` when the client went.
+/// Sockets that ended, by `shard` and `code`: the disconnect code, a WebSocket close code of ours, or `left` when the client went.
 const DISCONNECTS: &str = "hub_disconnects_total";
 /// Publications encoded, by `wire` and `form`: once for each pair that somebody here follows it with.
 const ENCODED: &str = "hub_publications_encoded_total";
@@ -29,14 +35,16 @@ const ENCODED: &str = "hub_publications_encoded_total";
 const APPLIED: &str = "hub_log_entries_total";
 /// Entries of the change log whose payload was not JSON.
 const DAMAGED: &str = "hub_log_entries_damaged_total";
-/// Publications for sockets, by `outcome`: `sent` at once, `queued` for a full socket, `shed` (dropped with its
+/// Publications for sockets, by `shard` and `outcome`: `sent` at once, `queued` for a full socket, `shed` (dropped with its
 /// subscription), `queue_full` (the socket was closed as slow), `closed` (the socket failed).
 const DELIVERIES: &str = "hub_deliveries_total";
-/// Subscriptions that were ended because their connection reads too slowly.
+/// Subscriptions that were ended because their connection reads too slowly, by `shard`.
 const SHEDS: &str = "hub_sheds_total";
-/// Bytes written to sockets.
+/// Bytes that wait for sockets, by `shard`.
+const QUEUED: &str = "hub_queued_bytes";
+/// Bytes written to sockets, by `shard`.
 const WRITTEN: &str = "hub_written_bytes_total";
-/// From the read of a publication until every subscriber of a shard has it written or queued, in seconds.
+/// From the read of a publication until every subscriber of a shard has it written or queued, in seconds, by `shard`.
 const FAN_OUT: &str = "hub_fanout_seconds";
 /// Entries between the end of the change log and what was applied, when last looked at, summed over partitions.
 const LAG: &str = "hub_tail_lag_entries";
@@ -59,6 +67,10 @@ const API_REQUESTS: &str = "hub_api_requests_total";
 /// Confirmations of deliveries, by `outcome`: `stored`, `failed`, `queue_full`.
 const CONFIRMATIONS: &str = "hub_confirmations_total";
 
+/// Connections of Pusher's clients.
+const PUSHER_CONNECTIONS: &str = "hub_pusher_connections";
+/// Places of clients in topics that know who is there, on all nodes, as this node knows them.
+const PRESENCE: &str = "hub_presence_members";
 /// Events for back ends of Pusher's applications, by `outcome`: `told`, `repeated` (a POST failed), `dropped`.
 const WEBHOOKS: &str = "hub_webhook_events_total";
 
@@ -191,81 +203,6 @@ pub(crate) enum CloseReason {
 /// The close codes of WebSocket's own that the hub uses.
 const VIOLATIONS: [u16; 3] = [1002, 1007, 1009];
 
-/// The handles of one shard.
-#[derive(Debug)]
-pub(crate) struct ShardMetrics {
-    pub(crate) connections: Gauge,
-    pub(crate) subscriptions: Gauge,
-    pub(crate) written: Counter,
-    pub(crate) sheds: Counter,
-    pub(crate) fan_out: Histogram,
-    commands: Vec<Counter>,
-    refusals: Vec<Counter>,
-    deliveries: Vec<Counter>,
-    recoveries: Vec<Counter>,
-    disconnects: Vec<Counter>,
-    violations: Vec<Counter>,
-    left: Counter,
-}
-
-impl ShardMetrics {
-    /// The handles of shard number `shard`.
-    pub(crate) fn new(shard: usize) -> Self {
-        let shard = shard.to_string();
-        Self {
-            connections: gauge!(CONNECTIONS, "shard" => shard.clone()),
-            subscriptions: gauge!(SUBSCRIPTIONS, "shard" => shard),
-            written: counter!(WRITTEN),
-            sheds: counter!(SHEDS),
-            fan_out: histogram!(FAN_OUT),
-            commands: CommandKind::ALL.map(|(_, kind)| counter!(COMMANDS, "kind" => kind)).into(),
-            refusals: ErrorCode::ALL.map(|one| counter!(REFUSALS, "code" => one.code().to_string())).into(),
-            deliveries: Delivery::ALL.map(|(_, outcome)| counter!(DELIVERIES, "outcome" => outcome)).into(),
-            recoveries: RecoveryOutcome::ALL
-                .map(|(_, result)| counter!(RECOVERIES, "result" => result))
-                .into(),
-            disconnects: DisconnectCode::ALL
-                .map(|one| counter!(DISCONNECTS, "code" => one.code().to_string()))
-                .into(),
-            violations: VIOLATIONS.map(|code| counter!(DISCONNECTS, "code" => code.to_string())).into(),
-            left: counter!(DISCONNECTS, "code" => "left"),
-        }
-    }
-
-    pub(crate) fn command(&self, kind: CommandKind) {
-        self.commands[kind as usize].increment(1);
-    }
-
-    pub(crate) fn refusal(&self, code: ErrorCode) {
-        let index = ErrorCode::ALL.iter().position(|one| *one == code).expect("the list has every code");
-        self.refusals[index].increment(1);
-    }
-
-    pub(crate) fn deliveries(&self, outcome: Delivery, count: u64) {
-        self.deliveries[outcome as usize].increment(count);
-    }
-
-    pub(crate) fn recovery(&self, outcome: RecoveryOutcome) {
-        self.recoveries[outcome as usize].increment(1);
-    }
-
-    pub(crate) fn disconnect(&self, reason: CloseReason) {
-        match reason {
-            CloseReason::Disconnect(code) => {
-                let at =
-                    DisconnectCode::ALL.iter().position(|one| *one == code).expect("the list has every code");
-                self.disconnects[at].increment(1);
-            }
-            CloseReason::Violation(code) => {
-                if let Some(at) = VIOLATIONS.iter().position(|one| *one == code) {
-                    self.violations[at].increment(1);
-                }
-            }
-            CloseReason::Left => self.left.increment(1),
-        }
-    }
-}
-
 /// The handles of the tail.
 #[derive(Debug)]
 pub(crate) struct TailMetrics {
@@ -337,6 +274,9 @@ pub(crate) fn describe() {
     describe_counter!(DAMAGED, "Entries of the change log whose payload was not JSON");
     describe_counter!(DELIVERIES, "Publications for sockets, by outcome");
     describe_counter!(SHEDS, "Subscriptions ended for now, because their connection reads too slowly");
+    describe_gauge!(QUEUED, "Bytes that wait for sockets, by shard");
+    describe_gauge!(PUSHER_CONNECTIONS, "Connections of Pusher's clients");
+    describe_gauge!(PRESENCE, "Places of clients in topics that know who is there, on all nodes");
     describe_counter!(WRITTEN, "Bytes written to sockets");
     describe_histogram!(
         FAN_OUT,
@@ -371,6 +311,17 @@ pub(crate) fn describe() {
     for wire in Wire::ALL {
         counter!(ENCODED, "wire" => wire.name(), "form" => "plain").increment(0);
     }
+}
+
+/// Keeps what is known of who is where, when somebody reads it.
+pub(crate) fn follow(pusher: &Arc<Pusher>, presence: &Presence, scrape: &Scrape) {
+    let (pusher, presence) = (Arc::clone(pusher), presence.clone());
+    let (guests, members) = (gauge!(PUSHER_CONNECTIONS), gauge!(PRESENCE));
+    scrape.add(move || {
+        guests.set(f64::from(pusher.apps.iter().map(|app| app.connections()).sum::<u32>()));
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        members.set(presence.members() as f64);
+    });
 }
 
 /// Counts a request of a back end.

@@ -151,6 +151,12 @@ impl Presence {
         fit.then(|| topics.into_iter().collect())
     }
 
+    /// Places of clients in all topics together, on all nodes.
+    pub(crate) fn members(&self) -> usize {
+        let here = self.local().members();
+        here + self.table().members()
+    }
+
     fn visit(&self, topic: &Topic, mut visit: impl FnMut(&Arc<Member>)) {
         self.local().of(topic).filter(|member| member.seen).for_each(&mut visit);
         self.table().of(topic).filter(|member| member.seen).for_each(visit);

@@ -30,7 +30,7 @@ use bytes::Bytes;
 use domain::{Clock, Timestamp, Topic};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
-use service::Lifecycle;
+use service::{Lifecycle, Scrape};
 use slab::Slab;
 use streams::{Partition, PartitionState};
 use tokio::sync::{mpsc, oneshot};
@@ -137,6 +137,8 @@ pub(crate) struct Shared {
     pub(crate) submissions: mpsc::Sender<publish::Ticket>,
     /// Where questions go about how a partition's log stands.
     pub(crate) probes: mpsc::Sender<Partition>,
+    /// Where what a shard counts is folded.
+    pub(crate) scrape: Scrape,
 }
 
 /// The state of one shard.
@@ -167,6 +169,8 @@ pub(crate) struct Shard {
     dirty: DirtyList,
     /// What was written and is not yet in the metrics.
     counts: Counts,
+    /// Bytes that the last writes of all connections have left.
+    left: u64,
     /// The batches of a turn; reused.
     batches: Vec<Arc<Batch>>,
     /// What is new of the sockets; reused.
@@ -213,6 +217,8 @@ impl Drop for Alarm {
 
 impl Shard {
     fn new(number: usize, shared: Shared, readiness: Readiness) -> Self {
+        let metrics = ShardMetrics::new();
+        shared.scrape.add(metrics.fold(number));
         Self {
             number,
             shared,
@@ -220,7 +226,7 @@ impl Shard {
             topics: Topics::default(),
             users: Users::default(),
             doors: HashMap::new(),
-            metrics: ShardMetrics::new(number),
+            metrics,
             started: Instant::now(),
             generation: 0,
             rng: SmallRng::from_os_rng(),
@@ -232,6 +238,7 @@ impl Shard {
             unread: Vec::new(),
             dirty: DirtyList::default(),
             counts: Counts::default(),
+            left: 0,
             batches: Vec::new(),
             news: Vec::new(),
             out: Out::new(),

@@ -124,6 +124,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
         confirmations,
         submissions,
         probes,
+        scrape: deps.scrape.clone(),
     };
     let count = shard_count(&config);
     let shards = (0..count)
@@ -133,6 +134,7 @@ pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<Route
     info!(shards = count, log.partitions = histories.partitions(), "the hub has {count} shards");
 
     let (pusher, counting) = pusher::start(&config.pusher, &node, &deps, &shards, life)?;
+    metrics::follow(&pusher, &presence, &deps.scrape);
     let controls = Controls {
         counting,
         revocations,

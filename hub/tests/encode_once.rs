@@ -107,6 +107,7 @@ async fn a_publication_is_encoded_once_for_each_wire_and_form() {
     let classes = r#"{"festival":{"delta":true}}"#;
     let hub = TestHub::with(|config| config.classes = serde_json::from_str(classes).unwrap()).await;
     let counted = |name: &str| -> u64 {
+        hub.ground.scrape.run();
         let text = metrics.render();
         let lines = text.lines().filter(|line| line.starts_with(name));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
@@ -138,8 +139,8 @@ async fn a_publication_is_encoded_once_for_each_wire_and_form() {
         assert_eq!((encoded(wire, "whole"), encoded(wire, "delta")), (1, all - 1), "{wire}");
     }
     assert_eq!(counted("hub_publications_encoded_total"), 4 * all, "nothing else was encoded");
-    let written = counted("hub_deliveries_total{outcome=\"sent\"}")
-        + counted("hub_deliveries_total{outcome=\"queued\"}");
+    let written =
+        counted("hub_deliveries_total{outcome=\"sent\"") + counted("hub_deliveries_total{outcome=\"queued\"");
     assert_eq!(written, all * subscribers.len() as u64);
     assert_eq!(counted("hub_recoveries_total{result=\"not_asked\"}"), subscribers.len() as u64);
 }

@@ -11,6 +11,12 @@ use crate::keys;
 use crate::live;
 use crate::roles::Role;
 
+/// Fields of earlier versions, and what took their place.
+const MOVED: [(&str, &str); 2] = [
+    ("hub.door.trusted_proxies", "is http.trusted_proxies now, for sockets and the API alike"),
+    ("api.trusted_proxies", "is http.trusted_proxies now, for sockets and the API alike"),
+];
+
 /// Everything that can be configured: `config/munadi.toml` shows each field with its default.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -69,7 +75,12 @@ impl Config {
     /// Every fault that was found.
     pub(crate) fn load(file: Option<&Path>, environment: &Environment, role: Role) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let config: Self = service::config::load(file, environment, &mut faults);
+        let mut config: Self = service::config::load(file, environment, &mut faults);
+        for (field, rule) in MOVED {
+            faults.reword(field, rule);
+        }
+        config.hub.door.trusted_proxies.clone_from(&config.http.trusted_proxies);
+        config.api.trusted_proxies.clone_from(&config.http.trusted_proxies);
         config.check(role, &mut faults);
         if faults.is_empty() { Ok(config) } else { Err(faults) }
     }

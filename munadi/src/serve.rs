@@ -9,6 +9,7 @@ use anyhow::Context;
 use service::admin::{self, Metrics};
 use service::http_server::{self, Server};
 use service::shutdown::{Ended, Signals, run_until_ended};
+use service::tls::Tls;
 use service::{Descriptors, Lifecycle, telemetry};
 use tracing::info;
 
@@ -47,7 +48,8 @@ pub(crate) async fn serve(config: Config, role: Role) -> anyhow::Result<ExitCode
     }
     let http = config.http.clone();
     let routes = Box::pin(wiring::start(config, role, (&data_dir, &host), &life)).await?;
-    let public = Server::new(routes, &http, &life).within(&host.descriptors, &http);
+    let tls = Tls::open(&http.tls, &life).context("cannot start TLS (http.tls)")?;
+    let public = Server::new(routes, &http, &life).within(&host.descriptors, &http).secret(tls);
     for listener in ports.public {
         public.listen(listener);
     }
@@ -68,6 +70,7 @@ struct Told {
     public: Vec<SocketAddr>,
     admin: Vec<SocketAddr>,
     live: Option<&'static str>,
+    tls: bool,
     data: String,
 }
 
@@ -77,6 +80,7 @@ impl Told {
             role,
             public: addresses(&ports.public),
             admin: addresses(&ports.admin),
+            tls: config.http.tls.certificate_file.is_some(),
             live: config.live.enabled.then_some("/live"),
             data: shown(&config.data_dir),
         }
@@ -87,15 +91,16 @@ impl Told {
         let mut line = |name: &str, value: &str| {
             writeln!(text, "  {name:<13}{value}").expect("a String takes everything");
         };
+        let s = if self.tls { "s" } else { "" };
         if let Some(public) = self.public.first() {
             if self.role.has_api() {
-                line("API", &format!("http://{public}/api/v1"));
-                line("Docs", &format!("http://{public}/docs"));
+                line("API", &format!("http{s}://{public}/api/v1"));
+                line("Docs", &format!("http{s}://{public}/docs"));
             }
             if self.role.has_hub() {
-                line("Sockets", &format!("ws://{public}/connection/websocket"));
+                line("Sockets", &format!("ws{s}://{public}/connection/websocket"));
                 if let Some(path) = self.live {
-                    line("Live", &format!("http://{public}{path}"));
+                    line("Live", &format!("http{s}://{public}{path}"));
                 }
             }
         }

@@ -16,6 +16,7 @@ both_engines!(
     a_blocked_user_is_out_until_unblocked,
     admins_do_not_take_their_own_rights,
     the_command_line_changes_accounts_too,
+    revoked_tokens_are_refused_at_once,
 );
 
 const PASSWORD: &str = "seven purple camels";
@@ -140,7 +141,7 @@ async fn other_roles_are_told_and_in_the_next_token(engine: Engine) {
     let body = json!({ "title": "T", "body": "B", "lane": "standard", "audience": { "kind": "everyone" } });
     api.post("/api/v1/announcements", session["access_token"].as_str(), &body)
         .await
-        .refused(403, "forbidden");
+        .refused(401, "token_expired");
     api.post("/api/v1/announcements", next["access_token"].as_str(), &body).await.data(202);
 }
 
@@ -200,4 +201,46 @@ async fn the_command_line_changes_accounts_too(engine: Engine) {
     let nobody = api::AccountChange::default();
     let nobody = api::change_account(&api.store, &*api.clock, &passwords, "nobody@example.com", nobody).await;
     assert!(matches!(nobody, Err(api::ChangeAccountError::NotFound)));
+}
+
+/// Waits until the holder of `token` gets this answer; gives how long it took.
+async fn until_refused(api: &TestApi, token: &str, code: &str) -> std::time::Duration {
+    let began = tokio::time::Instant::now();
+    loop {
+        let reply = api.get("/api/v1/me", Some(token)).await;
+        if reply.status != 200 {
+            assert_eq!(reply.code(), code);
+            return began.elapsed();
+        }
+        assert!(began.elapsed().as_secs() < 20, "the token is still good");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+/// Goal: an access token is refused within a second of what ended its session, on a node that knows of it by the
+/// database alone; other sessions go on.
+async fn revoked_tokens_are_refused_at_once(engine: Engine) {
+    let api = TestApi::start(engine).await;
+    let other = api.twin().await;
+    let second = std::time::Duration::from_secs(1);
+    let token = |session: &Value| session["access_token"].as_str().unwrap().to_owned();
+    let (user, first) = register(&api, "amina@example.com").await;
+    let stays = login(&api, "amina@example.com", PASSWORD).await.data(200).clone();
+    for node in [&api, &other] {
+        node.get("/api/v1/me", Some(&token(&first))).await.data(200);
+        node.get("/api/v1/me", Some(&token(&stays))).await.data(200);
+    }
+    let body = json!({ "refresh_token": first["refresh_token"] });
+    api.post("/api/v1/auth/logout", None, &body).await.data(200);
+    for node in [&other, &api] {
+        assert!(until_refused(node, &token(&first), "token_invalid").await < second);
+        node.get("/api/v1/me", Some(&token(&stays))).await.data(200);
+    }
+    let admin = api.token_of("admin", &[Role::Admin]).await;
+    patch(&api, &admin, user, &json!({ "roles": ["steward"] })).await.data(200);
+    assert!(until_refused(&other, &token(&stays), "token_expired").await < second);
+    let renewed = refresh(&other, &stays).await.data(200).clone();
+    other.get("/api/v1/me", Some(&token(&renewed))).await.data(200);
+    patch(&api, &admin, user, &json!({ "blocked": true })).await.data(200);
+    assert!(until_refused(&other, &token(&renewed), "account_blocked").await < second);
 }

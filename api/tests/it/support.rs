@@ -44,7 +44,7 @@ pub(crate) struct TestApi {
     client: reqwest::Client,
     signer: TokenSigner,
     lifecycle: Lifecycle,
-    database: Database,
+    database: Arc<Database>,
 }
 
 /// What has to live as long as the test.
@@ -109,14 +109,31 @@ impl TestApi {
         let (store, database) = open(engine).await;
         store.migrate().await.unwrap();
         let clock = Arc::new(ManualClock::new("2026-07-15T12:00:00Z".parse().unwrap()));
-        let pem = TokenSigner::generate_pem();
-        let signer = || TokenSigner::from_pem(&pem).unwrap();
+        let signer = TokenSigner::from_pem(&TokenSigner::generate_pem()).unwrap();
+        Self::over(config, (store, Arc::new(database)), clock, signer).await
+    }
+
+    /// Another process over the same database, with the same keys and clock.
+    pub(crate) async fn twin(&self) -> Self {
+        let mut config = api::Config::default();
+        config.passwords.memory_kib = 8_192;
+        config.passwords.passes = 1;
+        let ground = (self.store.clone(), Arc::clone(&self.database));
+        Self::over(config, ground, Arc::clone(&self.clock), self.signer.clone()).await
+    }
+
+    async fn over(
+        config: api::Config,
+        (store, database): (Store, Arc<Database>),
+        clock: Arc<ManualClock>,
+        signer: TokenSigner,
+    ) -> Self {
         let receipt_key = ReceiptKey::new([5; 32]);
         let lifecycle = Lifecycle::new();
         let deps = api::Deps {
             store: store.clone(),
-            signer: signer(),
-            verifier: signer().verifier(),
+            signer: signer.clone(),
+            verifier: signer.verifier(),
             issuer: ISSUER.to_owned(),
             audience: AUDIENCE.to_owned(),
             receipt_key: receipt_key.clone(),
@@ -137,7 +154,7 @@ impl TestApi {
         });
         let _ = rustls::crypto::ring::default_provider().install_default(); // the first test wins
         let client = reqwest::Client::builder().build().unwrap();
-        Self { url, store, clock, receipt_key, client, signer: signer(), lifecycle, database }
+        Self { url, store, clock, receipt_key, client, signer, lifecycle, database }
     }
 
     /// The instant that the clock shows.
@@ -147,7 +164,7 @@ impl TestApi {
 
     /// A digest of everything in the database. SQLite: its file and its log, byte by byte. PostgreSQL: a dump.
     pub(crate) fn digest(&self) -> Vec<u8> {
-        match &self.database {
+        match &*self.database {
             Database::File(directory) => {
                 let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap_or_default();
                 Sha256::digest([read("munadi.db"), read("munadi.db-wal")].concat()).to_vec()

@@ -20,7 +20,7 @@ use crate::{Faults, Lifecycle, Scrape};
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Upper bounds of histograms in seconds: from a frame's write to a phone's answer.
-const SECONDS: [f64; 17] = [
+pub const SECONDS: [f64; 17] = [
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     60.0,
 ];

@@ -53,6 +53,16 @@ impl Faults {
         }
     }
 
+    /// Says `rule` of what was found wrong with `path`, the whole path of a field that is no more.
+    pub fn reword(&mut self, path: &str, rule: &str) {
+        let given = |field: &str| {
+            field.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        };
+        for fault in self.found.iter_mut().filter(|fault| given(&fault.field)) {
+            rule.clone_into(&mut fault.rule);
+        }
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -86,5 +96,9 @@ mod tests {
             texts,
             ["hub.limits.queue_bytes_max: must be 4096 to 16777216, is 1", "hub.origins: must not be empty"]
         );
+        faults.reword("hub.origins", "is gone");
+        faults.reword("hub.limits", "is not concerned");
+        assert_eq!(faults.list()[1].rule, "is gone");
+        assert!(faults.list()[0].rule.starts_with("must be"));
     }
 }

@@ -28,7 +28,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use crate::address::AddressRange;
 use crate::descriptors::{Carried, Descriptors, Place};
+use crate::tls::{self, Tls};
 use crate::{Faults, Lifecycle, Scrape};
 
 /// How long to wait when the system gives no more connections: first, and at most.
@@ -67,6 +69,12 @@ pub struct Config {
     /// Milliseconds that such a connection has to ask and to take its answer. 100 to 60,000. Too low: weak networks get
     /// no answer. Too high: whoever says nothing holds up the others.
     pub refusal_timeout_ms: u64,
+    /// Addresses of reverse proxies (`10.0.0.0/8`, `::1`) whose `X-Forwarded-For` is believed, by limits of sockets and of
+    /// the API alike. Too few: all clients behind the proxy count as one address. Too many: anybody can pretend to be
+    /// anywhere.
+    pub trusted_proxies: Vec<String>,
+    /// TLS on this port.
+    pub tls: tls::Config,
 }
 
 /// An address that cannot be listened on.
@@ -94,6 +102,8 @@ impl Default for Config {
             descriptors_reserve: 256,
             refusals_max: 64,
             refusal_timeout_ms: 2_000,
+            trusted_proxies: Vec::new(),
+            tls: tls::Config::default(),
         }
     }
 }
@@ -114,6 +124,13 @@ impl Config {
             faults.add("refusals_max", "must be below half of descriptors_reserve");
         }
         faults.range("refusal_timeout_ms", self.refusal_timeout_ms, 100..=60_000);
+        for address in &self.trusted_proxies {
+            if AddressRange::parse(address).is_none() {
+                let what = format!("\"{address}\" is no address or range such as 10.0.0.0/8");
+                faults.add("trusted_proxies", what);
+            }
+        }
+        faults.section("tls", |faults| self.tls.check(faults));
     }
 }
 
@@ -143,6 +160,7 @@ pub struct Server {
     connections_max: usize,
     life: Lifecycle,
     crowd: Option<Crowd>,
+    tls: Option<Tls>,
 }
 
 /// How a server deals with more connections than there are descriptors.
@@ -167,7 +185,7 @@ impl Server {
     /// Serves `router` as tasks of `life`.
     pub fn new(router: Router, config: &Config, life: &Lifecycle) -> Self {
         let connections_max = config.connections_max as usize;
-        Self { router, http: http(config), connections_max, life: life.clone(), crowd: None }
+        Self { router, http: http(config), connections_max, life: life.clone(), crowd: None, tls: None }
     }
 
     /// Counts each connection among `descriptors`, and says 503 where none is left for it.
@@ -178,6 +196,13 @@ impl Server {
             refusals: Arc::new(Semaphore::new(config.refusals_max as usize)),
             timeout: Duration::from_millis(config.refusal_timeout_ms),
         });
+        self
+    }
+
+    /// Speaks TLS, and nothing else.
+    #[must_use]
+    pub fn secret(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -250,7 +275,7 @@ impl Server {
             debug!("a connection was closed before it was taken: {error}");
             return;
         }
-        let (http, router) = (self.http.clone(), self.router.clone());
+        let (http, router, tls) = (self.http.clone(), self.router.clone(), self.tls.clone());
         let watcher = open.watcher();
         self.life.spawn_connection(async move {
             let place = place.map(Carried::new);
@@ -261,8 +286,20 @@ impl Server {
                 }
                 router.clone().oneshot(request.map(Body::new))
             });
-            let connection = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
-            if let Err(error) = watcher.watch(connection).await {
+            let ended = match tls {
+                None => {
+                    watcher.watch(http.serve_connection_with_upgrades(TokioIo::new(stream), service)).await
+                }
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => {
+                        watcher
+                            .watch(http.serve_connection_with_upgrades(TokioIo::new(stream), service))
+                            .await
+                    }
+                    Err(error) => Err(error.into()),
+                },
+            };
+            if let Err(error) = ended {
                 debug!("a connection ended early: {error}");
             }
             drop(permit);
@@ -279,8 +316,7 @@ fn http(config: &Config) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.streams_max)
-        .keep_alive_interval(Duration::from_millis(config.header_timeout_ms))
-        .enable_connect_protocol();
+        .keep_alive_interval(Duration::from_millis(config.header_timeout_ms));
     builder
 }
 

@@ -14,6 +14,7 @@ pub mod reach;
 pub mod scrape;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod token;
 
 pub use clock::SystemClock;

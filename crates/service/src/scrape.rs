@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 /// Everything that is folded at a scrape. Cloning is cheap.
 #[derive(Clone, Default)]
-pub struct Scrape(Arc<Mutex<Vec<Box<dyn Fn() + Send>>>>);
+pub struct Scrape(Arc<Mutex<Vec<Fold>>>);
+
+type Fold = Box<dyn FnMut() + Send>;
 
 impl Scrape {
     /// With nothing to fold.
@@ -15,13 +17,13 @@ impl Scrape {
     }
 
     /// Calls `fold` at each scrape, never twice at the same time. It may not wait.
-    pub fn add(&self, fold: impl Fn() + Send + 'static) {
+    pub fn add(&self, fold: impl FnMut() + Send + 'static) {
         self.0.lock().expect("no holder of this lock panics").push(Box::new(fold));
     }
 
     /// Folds everything.
     pub fn run(&self) {
-        for fold in self.0.lock().expect("no holder of this lock panics").iter() {
+        for fold in self.0.lock().expect("no holder of this lock panics").iter_mut() {
             fold();
         }
     }

@@ -88,6 +88,24 @@ pub async fn lock(tx: &mut Tx, hash: &TokenHash) -> Result<Option<RefreshToken>,
     }))
 }
 
+/// Whether a session was ended: it had tokens, and all of them are withdrawn.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn has_ended(store: &Store, family_id: Uuid) -> Result<bool, StoreError> {
+    // two looks, each of which ends at its first row: a long session has thousands
+    for (withdrawn, ended) in [("IS NULL", false), ("IS NOT NULL", true)] {
+        let sql = format!(
+            "SELECT 1 AS one FROM refresh_tokens WHERE family_id = $1 AND revoked_at {withdrawn} LIMIT 1"
+        );
+        let found = statement(store.engine(), sql, [Value::from(family_id)]);
+        if store.reader().query_one_raw(found).await?.is_some() {
+            return Ok(ended);
+        }
+    }
+    Ok(false)
+}
+
 /// Notes what a token was exchanged for.
 ///
 /// # Errors

@@ -44,13 +44,24 @@ impl Ca {
         Ok(path)
     }
 
-    /// The TLS side of a server on this machine that offers `alpn` (none: no ALPN at all).
-    pub fn server_config(&self, alpn: &[&[u8]]) -> Arc<rustls::ServerConfig> {
+    /// A certificate for servers on this machine and its key, both in PEM.
+    pub fn issue(&self) -> (String, String) {
+        let (certificate, key) = self.certify();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn certify(&self) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().expect("ring makes P-256 keys");
         let names: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
         let certificate = CertificateParams::new(names)
             .and_then(|params| params.signed_by(&key, &self.issuer))
             .expect("the names are valid");
+        (certificate, key)
+    }
+
+    /// The TLS side of a server on this machine that offers `alpn` (none: no ALPN at all).
+    pub fn server_config(&self, alpn: &[&[u8]]) -> Arc<rustls::ServerConfig> {
+        let (certificate, key) = self.certify();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)

@@ -2,14 +2,13 @@
 
 use serde::Deserialize;
 use service::Faults;
-use service::address::AddressRange;
 
 /// What the front door lets in: `[hub.door]`. Whoever is refused gets 503 with `Retry-After`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DoorLimits {
-    /// Addresses of reverse proxies (`10.0.0.0/8`, `::1`) whose `X-Forwarded-For` is believed. Too few: all clients behind
-    /// the proxy count as one address. Too many: anybody can pretend to be anywhere.
+    /// Whose `X-Forwarded-For` is believed: `http.trusted_proxies`, set by the process.
+    #[serde(skip)]
     pub trusted_proxies: Vec<String>,
     /// Connections from one address (IPv6: one /64). 1 to 10,000,000. Too low: a festival whose visitors share the address
     /// of one network is locked out. Too high: one machine can fill the node.
@@ -44,14 +43,6 @@ impl Default for DoorLimits {
 
 impl DoorLimits {
     pub(super) fn check(&self, faults: &mut Faults) {
-        for address in &self.trusted_proxies {
-            if AddressRange::parse(address).is_none() {
-                faults.add(
-                    "trusted_proxies",
-                    format!("\"{address}\" is no address or range such as 10.0.0.0/8"),
-                );
-            }
-        }
         faults.range("connections_per_address_max", self.connections_per_address_max, 1..=10_000_000);
         faults.range("connects_per_second", self.connects_per_second, 1..=1_000_000);
         faults.range("connects_burst", self.connects_burst, 1..=1_000_000);

@@ -15,6 +15,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use protocol::ws;
+use service::tls::TlsStream;
 use tokio::net::{TcpStream, UnixStream};
 use tracing::debug;
 
@@ -24,7 +25,7 @@ use crate::census::Admission;
 use crate::metrics::{self, Upgrade};
 use crate::pusher::Guest;
 use crate::session::Pings;
-use crate::socket::Handover;
+use crate::socket::{Handover, TlsSocket};
 use crate::wire::Wire;
 
 /// The sub-protocol that means JSON; no sub-protocol at all means it too.
@@ -155,12 +156,19 @@ impl Door {
                 stream.set_nodelay(true)?;
                 (Handover::Tcp(stream.into_std()?), parts.read_buf)
             }
-            Err(other) => (self.bridge(other)?, Bytes::new()),
+            Err(other) => match downcast::<TokioIo<TlsStream>>(other) {
+                Ok(parts) => {
+                    let (stream, session, said) = parts.io.into_inner().into_parts();
+                    let socket = Handover::Tls(Box::new(TlsSocket::new(stream.into_std()?, session)));
+                    (socket, [&*parts.read_buf, &said].concat().into())
+                }
+                Err(other) => (self.bridge(other)?, Bytes::new()),
+            },
         };
         self.hand_over((socket, wire), first_bytes, (pings, guest, admission)).await
     }
 
-    /// A stream that is no plain TCP socket (TLS, a test's) is copied to and from a pair whose other end the shard has.
+    /// A stream that is no TCP socket (a test's) is copied to and from a pair whose other end the shard has.
     fn bridge(&self, upgraded: Upgraded) -> std::io::Result<Handover> {
         let (ours, theirs) = UnixStream::pair()?;
         self.life.spawn("hub.bridge", async move {

@@ -81,6 +81,11 @@ impl Local {
         self.topics.iter().map(|(topic, members)| (topic, seen(members)))
     }
 
+    /// Places of clients in all topics together.
+    pub(super) fn members(&self) -> usize {
+        self.topics.values().map(HashMap::len).sum()
+    }
+
     /// What is to be told now. `alive`: at least a sign of life.
     pub(super) fn take_entries(&mut self, wants: Vec<String>, alive: bool, bytes_max: usize) -> Vec<Entry> {
         let mut kinds: Vec<(Kind, Vec<Change>)> = pieces(std::mem::take(&mut self.changes), bytes_max)

@@ -132,6 +132,11 @@ impl Table {
         members.map(|(topic, members)| (topic, seen(members)))
     }
 
+    /// Places of clients in all topics together.
+    pub(super) fn members(&self) -> usize {
+        self.nodes.values().flat_map(|state| state.members.values()).map(HashMap::len).sum()
+    }
+
     /// The clients in a topic.
     pub(super) fn of(&self, topic: &Topic) -> impl Iterator<Item = &Arc<Member>> {
         self.nodes.values().filter_map(|state| state.members.get(topic)).flat_map(HashMap::values)

@@ -86,6 +86,7 @@ impl Shard {
         }
         // the socket is not watched any more when it is closed, which is when this goes out of scope
         let mut connection = self.connections.remove(key.index as usize);
+        self.left -= u64::from(connection.left);
         if let Some(user) = connection.session.owner() {
             self.users.leave(&user, key.index);
         }

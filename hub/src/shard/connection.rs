@@ -31,6 +31,8 @@ pub(super) struct Connection {
     pub(super) session: Conversation,
     pub(super) decoder: Decoder,
     pub(super) outgoing: Outgoing,
+    /// Bytes that its last write has left.
+    pub(super) left: u32,
     pub(super) state: State,
     /// Input that waits because a command is held.
     pub(super) paused: Option<Box<Paused>>,

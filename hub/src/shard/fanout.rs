@@ -129,7 +129,10 @@ impl Shard {
                 connection.socket.finish(); // the peer sees the end at once, and ends its side
             }
         }
+        let left = u32::try_from(connection.outgoing.bytes()).unwrap_or(u32::MAX);
+        let was_left = std::mem::replace(&mut connection.left, left);
         let done = connection.is_done();
+        self.left = self.left + u64::from(left) - u64::from(was_left);
         self.counts.bytes += progress.bytes as u64;
         let fresh = u64::from(progress.fresh);
         if progress.drained {

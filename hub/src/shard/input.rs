@@ -81,6 +81,7 @@ impl Shard {
             },
             decoder: ws::Decoder::new(ws::Side::Server, config.limits.message_bytes_max),
             outgoing: Outgoing::default(),
+            left: 0,
             state: State::Open,
             paused: None,
             dirty: Dirty::No,
@@ -159,13 +160,14 @@ impl Shard {
                 self.unread.push(key);
                 break;
             }
+            let shown = connection.socket.shows_its_end();
             match connection.socket.read(&mut buffer[..READ_BYTES]) {
                 Ok(0) => self.lose(key, CloseReason::Left),
                 Ok(count) => {
                     if connection.wire.is_socket() {
                         self.feed(key, &mut buffer[..count]);
                     } // otherwise nothing is said this way
-                    if count < READ_BYTES && !ended {
+                    if shown && count < READ_BYTES && !ended {
                         break; // that was all: the kernel tells of more
                     }
                 }

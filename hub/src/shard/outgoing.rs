@@ -136,6 +136,11 @@ impl Outgoing {
         self.0.as_ref().is_none_or(|queue| queue.bytes == 0)
     }
 
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |queue| queue.bytes)
+    }
+
     /// Publications that were added since the last write.
     pub(crate) fn take_fresh(&mut self) -> u32 {
         self.0.as_mut().map_or(0, |queue| std::mem::take(&mut queue.fresh))

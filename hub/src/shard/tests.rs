@@ -98,6 +98,7 @@ impl Stand {
             clock: Arc::clone(&clock) as Arc<dyn domain::Clock>,
             node: "node".into(),
             confirmations,
+            scrape: service::Scrape::new(),
             submissions,
             probes: asked,
         };

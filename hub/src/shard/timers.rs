@@ -57,6 +57,7 @@ impl Shard {
         {
             self.metrics.connections.set(self.connections.len() as f64);
             self.metrics.subscriptions.set(self.topics.subscriptions() as f64);
+            self.metrics.queued.set(self.left as f64);
         }
     }
 

@@ -11,8 +11,8 @@ use domain::{
 };
 use hub::{Config, Deps};
 use serde_json::Value;
-use service::Lifecycle;
 use service::token::TokenSigner;
+use service::{Lifecycle, Scrape};
 use streams::{ChangeLog, NewPublication, WorkQueue};
 use tempfile::TempDir;
 use testkit::redis::TestRedis;
@@ -35,6 +35,8 @@ pub(crate) struct Ground {
     pub(crate) clock: Arc<ManualClock>,
     signer: TokenSigner,
     pub(crate) receipts: ReceiptKey,
+    /// What is folded before metrics are read.
+    pub(crate) scrape: Scrape,
 }
 
 pub(crate) struct TestHub {
@@ -59,7 +61,7 @@ impl Ground {
         let redis = self.redis.clone();
         let (log, queue) = open(&dir, redis.as_deref(), &self.clock).await;
         let (clock, signer, receipts) = (Arc::clone(&self.clock), self.signer.clone(), self.receipts.clone());
-        Arc::new(Self { _dir: dir, redis, log, queue, clock, signer, receipts })
+        Arc::new(Self { _dir: dir, redis, log, queue, clock, signer, receipts, scrape: Scrape::new() })
     }
 
     async fn over(redis: Option<Arc<TestRedis>>) -> Arc<Self> {
@@ -68,7 +70,8 @@ impl Ground {
         let clock = Arc::new(ManualClock::new(start));
         let (log, queue) = open(&dir, redis.as_deref(), &clock).await;
         let signer = TokenSigner::from_pem(&TokenSigner::generate_pem()).unwrap();
-        Arc::new(Self { _dir: dir, redis, log, queue, clock, signer, receipts: ReceiptKey::new([7; 32]) })
+        let receipts = ReceiptKey::new([7; 32]);
+        Arc::new(Self { _dir: dir, redis, log, queue, clock, signer, receipts, scrape: Scrape::new() })
     }
 
     /// Tells every node, as the relay does.
@@ -183,7 +186,7 @@ pub(crate) async fn start(
         receipt_key: ground.receipts.clone(),
         clock: Arc::clone(&ground.clock) as Arc<dyn Clock>,
         descriptors: service::Descriptors::new(100_000, 256).unwrap(),
-        scrape: service::Scrape::new(),
+        scrape: ground.scrape.clone(),
     };
     let router = hub::start(config, deps, &life).await.unwrap();
     eventually("the hub is warm", || life.not_ready().is_empty()).await;

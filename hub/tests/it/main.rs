@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod autobahn;
+mod bodies;
 mod classes;
 mod client;
 mod commands;
@@ -21,5 +23,6 @@ mod recovery;
 mod revocation;
 mod server_api;
 mod streams;
+mod tls;
 mod tokens;
 mod transports;

@@ -57,6 +57,17 @@ async fn bad_configurations_are_refused() {
         (&[], &[("STORE__URL", "mysql://x")], "store.url: "),
         (&[], &[("STREAMS__URL", "kafka://x")], "streams.url: "),
         (&[], &[("STOER__URL", "x")], "stoer"),
+        (&[], &[("HTTP__TRUSTED_PROXIES", "['10.0.0.0/33']")], "http.trusted_proxies: "),
+        (
+            &[],
+            &[("API__TRUSTED_PROXIES", "['10.0.0.0/8']")],
+            "api.trusted_proxies (from MUNADI__API__TRUSTED_PROXIES): is http.trusted_proxies now",
+        ),
+        (
+            &[],
+            &[("HUB__DOOR__TRUSTED_PROXIES", "['::1']")],
+            "hub.door.trusted_proxies (from MUNADI__HUB__DOOR__TRUSTED_PROXIES): is http.trusted_proxies now",
+        ),
         (&[], &[("AUTH__RECEIPT_KEY_FILE", "/dev/null")], "auth.receipt_key_file: /dev/null is empty"),
         (
             &[],

@@ -1,9 +1,10 @@
 //! A process that runs out of descriptors: the door says so, the rest goes on, and nobody is kept busy by it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::process::{DEADLINE, Place, Serving};
 
@@ -48,14 +49,14 @@ async fn fill(serving: &Serving) -> Vec<TcpStream> {
 }
 
 /// The value of a metric.
-async fn metric(serving: &Serving, name: &str) -> f64 {
+async fn metric(serving: &Serving, name: &str) -> u32 {
     let (status, metrics) = serving.admin("/metrics").await;
     assert_eq!(status, 200);
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("it is measured");
     line.trim().parse().unwrap()
 }
 
-async fn until_in_use(serving: &Serving, wanted: f64) {
+async fn until_in_use(serving: &Serving, wanted: u32) {
     let found = async {
         while metric(serving, r#"http_descriptors{kind="in_use"}"#).await > wanted {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -80,7 +81,7 @@ async fn a_full_process_says_so_and_takes_others_when_there_is_place() {
     assert_eq!(open.len(), SOCKETS, "the soft limit was raised, the reserve was kept");
     for (kind, wanted) in [("limit", LIMIT), ("reserve", RESERVE), ("in_use", LIMIT - RESERVE)] {
         let name = format!(r#"http_descriptors{{kind="{kind}"}}"#);
-        assert_eq!(metric(&serving, &name).await, f64::from(wanted), "{kind}");
+        assert_eq!(metric(&serving, &name).await, wanted, "{kind}");
     }
 
     // a crowd that says nothing: eight hold the turns, the others wait in the backlog, nobody spins
@@ -98,11 +99,11 @@ async fn a_full_process_says_so_and_takes_others_when_there_is_place() {
     assert_eq!(serving.admin("/health/ready").await.0, 200);
 
     open.truncate(SOCKETS / 2);
-    until_in_use(&serving, f64::from(LIMIT - RESERVE) / 2.0).await;
+    until_in_use(&serving, (LIMIT - RESERVE) / 2).await;
     let again = fill(&serving).await;
     assert_eq!(again.len(), SOCKETS - SOCKETS / 2, "as many as have left");
     drop((open, again));
-    until_in_use(&serving, 0.0).await;
+    until_in_use(&serving, 0).await;
 }
 
 /// Goal: when the system itself gives no descriptor – the reserve was chosen too small – the door waits, without

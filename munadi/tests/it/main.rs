@@ -7,3 +7,4 @@ mod descriptors;
 mod live;
 mod process;
 mod serve;
+mod tls;

@@ -21,12 +21,21 @@ impl Server {
     /// Answers the first request of a connection with 503 and closes it; `turn` is held until then.
     pub(super) fn refuse(&self, stream: TcpStream, turn: OwnedSemaphorePermit) {
         let Some(crowd) = &self.crowd else { return };
-        let (http, patience) = (self.http.clone(), crowd.timeout);
+        let (http, tls, patience) = (self.http.clone(), self.tls.clone(), crowd.timeout);
         counter!(REFUSED).increment(1);
         self.life.spawn_connection(async move {
-            let connection = http.serve_connection(TokioIo::new(stream), service_fn(answer));
+            let conversation = async move {
+                match tls {
+                    None => drop(http.serve_connection(TokioIo::new(stream), service_fn(answer)).await),
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            drop(http.serve_connection(TokioIo::new(stream), service_fn(answer)).await);
+                        }
+                    }
+                }
+            };
             // one that does not ask, or does not listen, is let go without an answer
-            let _ = tokio::time::timeout(patience, connection).await;
+            let _ = tokio::time::timeout(patience, conversation).await;
             drop(turn);
         });
     }

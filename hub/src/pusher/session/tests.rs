@@ -69,7 +69,7 @@ impl Stand {
     /// Says something; gives what is answered, and why the connection ends if it does.
     fn say(&mut self, message: &Value) -> (Vec<Value>, Option<DisconnectCode>) {
         let (census, paces) = (Census::new(9, 9, 9), Paces::new(&self.config.door, &self.config.limits));
-        let metrics = ShardMetrics::new(0);
+        let metrics = ShardMetrics::new();
         let mut world = World {
             config: &self.config,
             authority: &self.authority,
