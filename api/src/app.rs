@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Clock, FestivalDays, ReceiptKey, Zone};
+use domain::{Clock, FestivalDays, Previewer, ReceiptKey, Zone};
 use service::Lifecycle;
 use service::address::AddressRange;
 use service::reach::{HostPattern, Inside};
@@ -48,6 +48,10 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// What browsers need to be registered.
     pub webpush: Webpush,
+    /// Shows what a message would look like.
+    pub previewer: Previewer,
+    /// Minutes before an event's start that people can choose to be reminded at.
+    pub reminder_choices: Vec<u32>,
 }
 
 /// What browsers need to be registered for push.
@@ -99,6 +103,10 @@ pub(crate) struct Inner {
     pub(crate) receipt_key: ReceiptKey,
     /// Wall time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Shows what a message would look like.
+    pub(crate) previewer: Previewer,
+    /// Minutes before an event's start that people can choose to be reminded at.
+    pub(crate) reminder_choices: Vec<u32>,
     /// Makes and reads the cursors of lists.
     pub(crate) cursors: Cursors,
     /// Quotas of callers.
@@ -162,6 +170,8 @@ pub fn start(config: Config, deps: Deps, lifecycle: &Lifecycle) -> Result<axum::
         receipt_key: deps.receipt_key,
         clock: deps.clock,
         webpush: deps.webpush,
+        previewer: deps.previewer,
+        reminder_choices: deps.reminder_choices,
         config,
     }));
     start_sweeps(&app, lifecycle);

@@ -4,6 +4,7 @@
 mod announcements;
 mod auth;
 mod categories;
+mod deliveries;
 mod devices;
 mod edit;
 mod events;
@@ -12,11 +13,15 @@ mod import;
 mod mail;
 mod me;
 mod performers;
+mod preferences;
 mod problems;
 mod receipts;
 mod resource;
 mod schedule;
+mod schedules;
 mod shown;
+mod templates;
+mod unsubscribe;
 mod users;
 mod venues;
 mod webpush;
@@ -44,5 +49,10 @@ pub(crate) fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(schedule::routes())
         .merge(feeds::routes())
+        .merge(templates::routes())
+        .merge(preferences::routes())
+        .merge(schedules::routes())
+        .merge(deliveries::routes())
+        .merge(unsubscribe::routes())
         .merge(import::routes(config))
 }

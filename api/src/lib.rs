@@ -10,6 +10,7 @@ mod bounce;
 mod code;
 mod config;
 mod cursor;
+pub mod deliveries;
 mod error;
 mod etag;
 mod extract;

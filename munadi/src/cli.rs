@@ -65,6 +65,9 @@ pub(crate) enum Command {
         /// The announcement's id
         announcement: i64,
     },
+    /// See what did not arrive, let it go again, pause and resume lanes; also while a server runs
+    #[command(subcommand)]
+    Deliveries(DeliveriesCommand),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
     /// Print a completion script for a shell
@@ -135,6 +138,67 @@ Examples:
         #[arg(long = "role", required = true, value_name = "ROLE")]
         roles: Vec<domain::Role>,
     },
+}
+
+/// What to do with deliveries.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeliveriesCommand {
+    /// Show what ended without having arrived, by cause
+    Dead(Dead),
+    /// Let it go again, if it is still of use and wanted
+    #[command(after_help = "\
+Examples:
+  munadi deliveries redrive --cause timeout --dry-run --reason \"the relay was stalled\"
+  munadi deliveries redrive --channel apns --lane standard --since-hours 2 --reason \"Apple was down\"")]
+    Redrive(Redrive),
+    /// Show which lanes stand still
+    Lanes,
+    /// Stop a lane of a channel until it is resumed
+    Pause(LaneChange),
+    /// Let a lane of a channel go on
+    Resume(LaneChange),
+}
+
+/// Which dead letters.
+#[derive(Debug, Args)]
+pub(crate) struct Dead {
+    /// Those that ended in the last so many hours
+    #[arg(long, default_value_t = 168, value_name = "HOURS")]
+    pub(crate) since_hours: u32,
+    /// Of one cause
+    #[arg(long)]
+    pub(crate) cause: Option<String>,
+    /// On one channel: apns, fcm, webpush, email, socket
+    #[arg(long)]
+    pub(crate) channel: Option<domain::Channel>,
+    /// In one lane: emergency, transactional, standard, promotional
+    #[arg(long)]
+    pub(crate) lane: Option<domain::Lane>,
+}
+
+/// What is to go again.
+#[derive(Debug, Args)]
+pub(crate) struct Redrive {
+    #[command(flatten)]
+    pub(crate) which: Dead,
+    /// Only count
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
+/// Which lane, and why.
+#[derive(Debug, Args)]
+pub(crate) struct LaneChange {
+    /// apns, fcm, webpush, email, socket
+    pub(crate) channel: domain::Channel,
+    /// emergency, transactional, standard, promotional
+    pub(crate) lane: domain::Lane,
+    /// Why, for the record
+    #[arg(long)]
+    pub(crate) reason: String,
 }
 
 /// The account to make.

@@ -14,7 +14,7 @@ use service::{Faults, SystemClock};
 use crate::cli::{Cli, Command, ConfigCommand, Import};
 use crate::config::Config;
 use crate::roles::Role;
-use crate::{account, serve, shown, wiring};
+use crate::{account, deliveries, serve, shown, wiring};
 
 /// A configuration that cannot be used.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Recount { announcement } => {
             return recount(&load(file, Role::All)?, AnnouncementId(announcement)).await;
         }
+        Command::Deliveries(what) => print(&deliveries::run(&load(file, Role::All)?, what).await?)?,
         Command::Openapi => print(&(api::openapi().to_pretty_json()? + "\n"))?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "munadi", &mut std::io::stdout());

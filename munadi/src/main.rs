@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod data_dir;
+mod deliveries;
 mod keys;
 mod live;
 mod ports;

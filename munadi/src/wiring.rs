@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use domain::Clock;
+use domain::{Clock, Previewer};
 use service::{Descriptors, Lifecycle, Scrape, SystemClock};
 use store::Store;
 use streams::{ChangeLog, WorkQueue};
@@ -73,9 +73,9 @@ pub(crate) async fn start(
     }
     if let Some(store) = store {
         if role.has_api() {
-            let webpush = webpush(&config.workers.webpush)?;
-            routes =
-                routes.merge(start_api(config.api, webpush, &config.auth, &shared, store.clone(), life)?);
+            let with = (store.clone(), &config.workers);
+            let api = start_api(config.api, &config.auth, &shared, with, life)?;
+            routes = routes.merge(api);
         }
         if role.has_workers() {
             start_workers(config.workers, shared, store, life).await?;
@@ -91,13 +91,19 @@ fn webpush(config: &workers::channels::webpush::Config) -> anyhow::Result<api::W
     Ok(api::Webpush { public_key, hosts: config.host_patterns(), inside: config.inside() })
 }
 
-#[expect(clippy::too_many_arguments, reason = "each comes from another part of the wiring")]
+/// Joins the API, which is asked what a message would look like, with the workers' templates, which know.
+fn previewer(config: &workers::Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Previewer> {
+    let templates =
+        workers::templates::Templates::load(&config.templates).map_err(|mut faults| faults.swap_remove(0));
+    let (templates, clock) = (templates.context("cannot read workers.templates.dir")?, Arc::clone(clock));
+    Ok(Previewer::new(move |draft| workers::preview::preview(&templates, draft, clock.now())))
+}
+
 fn start_api(
     config: api::Config,
-    webpush: api::Webpush,
     names: &crate::keys::Config,
     shared: &Shared,
-    store: Store,
+    (store, workers): (Store, &workers::Config),
     life: &Lifecycle,
 ) -> anyhow::Result<Router> {
     let deps = api::Deps {
@@ -112,7 +118,9 @@ fn start_api(
         audience: names.audience.clone(),
         receipt_key: shared.keys.receipt.clone(),
         clock: Arc::clone(&shared.clock),
-        webpush,
+        webpush: webpush(&workers.webpush)?,
+        previewer: previewer(workers, &shared.clock)?,
+        reminder_choices: workers.reminders.choices.clone(),
     };
     api::start(config, deps, life).context("cannot start the API")
 }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::channels::webhook::Webhooks;
 use crate::deliver::Pauses;
+use crate::templates::Templates;
 use crate::{Config, Deps, Gateways};
 
 /// What a job may use. Cloning is cheap: every field is a handle.
@@ -31,6 +32,8 @@ pub(crate) struct App {
     pub(crate) gateways: Gateways,
     /// Other systems that are told.
     pub(crate) webhooks: Arc<Webhooks>,
+    /// What people read.
+    pub(crate) templates: Templates,
     /// Limits and times.
     pub(crate) config: Arc<Config>,
     /// The process's life.
@@ -47,7 +50,12 @@ pub(crate) struct App {
 
 impl App {
     /// Puts the handles together.
-    pub(crate) fn new(config: Config, deps: Deps, webhooks: Arc<Webhooks>, life: &Lifecycle) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        deps: Deps,
+        (webhooks, templates): (Arc<Webhooks>, Templates),
+        life: &Lifecycle,
+    ) -> Self {
         let Deps { store, log, queue, receipt_key, clock, gateways } = deps;
         Self {
             store,
@@ -57,6 +65,7 @@ impl App {
             clock,
             gateways,
             webhooks,
+            templates,
             config: Arc::new(config),
             life: life.clone(),
             holder: uuid::Uuid::from_u128(rand::random()).to_string().into(),

@@ -9,6 +9,7 @@ mod suspects;
 mod tls;
 pub mod webhook;
 pub mod webpush;
+mod weigh;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::gateway::{Gateway, Outcome, Verdict};
 use crate::{Config, Gateways};
 
 pub use tls::TlsError;
+pub(crate) use weigh::{Weighed, sample_target, weigh};
 
 /// Why an adapter could not be built.
 #[derive(Debug, thiserror::Error)]

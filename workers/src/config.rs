@@ -3,6 +3,7 @@
 mod channel;
 mod escalation;
 mod registry;
+mod reminders;
 mod sends;
 
 use domain::{Channel, Lane};
@@ -10,10 +11,12 @@ use serde::{Deserialize, Deserializer};
 use service::Faults;
 
 use crate::channels::{apns, email, fcm, webhook, webpush};
+use crate::templates;
 
 pub use channel::{ChannelRules, Retry};
 pub use escalation::{Escalation, Steps};
 pub use registry::Registry;
+pub use reminders::{Preferences, Reminders};
 
 /// `[workers]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +49,12 @@ pub struct Config {
     pub sweeper: Sweeper,
     /// How old what is known of devices may become.
     pub registry: Registry,
+    /// What comes at a time.
+    pub reminders: Reminders,
+    /// What people do not want.
+    pub preferences: Preferences,
+    /// What people read.
+    pub templates: templates::Config,
     /// Apple's push service.
     pub apns: apns::Config,
     /// Google's push service.
@@ -172,6 +181,9 @@ impl Default for Config {
             receipts: Receipts::default(),
             sweeper: Sweeper::default(),
             registry: Registry::default(),
+            reminders: Reminders::default(),
+            preferences: Preferences::default(),
+            templates: templates::Config::default(),
             apns: apns::Config::default(),
             fcm: fcm::Config::default(),
             webpush: webpush::Config::default(),
@@ -311,6 +323,9 @@ impl Config {
             faults.range("batch", self.sweeper.batch, 1..=1_000);
         });
         faults.section("registry", |faults| self.registry.check(faults));
+        faults.section("reminders", |faults| self.reminders.check(faults));
+        faults.section("preferences", |faults| self.preferences.check(faults));
+        faults.section("templates", |faults| self.templates.check(faults));
         faults.section("apns", |faults| self.apns.check(faults));
         faults.section("fcm", |faults| self.fcm.check(faults));
         faults.section("webpush", |faults| self.webpush.check(faults));

@@ -25,6 +25,7 @@ use crate::failure::chain;
 use crate::planner::delivery_queue;
 
 pub(crate) use pauses::{Pauses, Permit, probe_now};
+pub(crate) use send::socket_message;
 use window::Window;
 
 /// One worker of one channel's lane. Cloning is cheap.

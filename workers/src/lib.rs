@@ -17,12 +17,15 @@ mod gateways;
 mod leader;
 pub mod metrics;
 mod planner;
+pub mod preview;
 mod receipts;
 mod registry;
 mod relay;
 mod render;
 mod sampler;
+mod schedules;
 mod sweeper;
+pub mod templates;
 mod webhooks;
 
 use std::convert::Infallible;
@@ -34,11 +37,13 @@ use store::Store;
 use streams::{ChangeLog, WorkQueue};
 
 pub use config::{
-    ChannelRules, Config, Deliver, Escalation, Planner, Receipts, Registry, Relay, Retry, Steps, Sweeper,
+    ChannelRules, Config, Deliver, Escalation, Planner, Preferences, Receipts, Registry, Relay, Reminders,
+    Retry, Steps, Sweeper,
 };
 pub use gateways::{Gateways, Renewables};
 
 use app::App;
+use templates::Templates;
 
 /// What the workers need from the process.
 #[derive(Debug)]
@@ -66,20 +71,26 @@ pub enum StartError {
     /// The secret of a webhook cannot be used.
     #[error(transparent)]
     Webhook(#[from] channels::GatewayError),
+    /// A template, which was to be checked before, is wrong.
+    #[error(transparent)]
+    Template(#[from] templates::TemplateFault),
 }
 
 /// Starts every job as owned tasks of `life`. They end when it drains.
 ///
 /// # Errors
-/// [`StartError::Store`] when the database does not answer, [`StartError::Webhook`] when a webhook's secret is unusable.
+/// [`StartError::Store`] when the database does not answer, [`StartError::Webhook`] when a webhook's secret is unusable,
+/// [`StartError::Template`] when a template is wrong.
 pub async fn start(config: Config, deps: Deps, life: &Lifecycle) -> Result<(), StartError> {
     metrics::describe();
+    let templates = Templates::load(&config.templates).map_err(|mut faults| faults.swap_remove(0))?;
     let webhooks = Arc::new(channels::webhook::Webhooks::new(&config.webhooks, Arc::clone(&deps.clock))?);
-    let app = App::new(config, deps, webhooks, life);
+    let app = App::new(config, deps, (webhooks, templates), life);
     sampler::load_pauses(&app).await?;
     spawn(&app, "workers.relay", relay::run(app.clone()));
     spawn(&app, "workers.planner", planner::run(app.clone()));
     spawn(&app, "workers.expander", planner::run_expander(app.clone()));
+    spawn(&app, "workers.schedules", schedules::run(app.clone()));
     spawn(&app, "workers.receipts", receipts::run(app.clone()));
     spawn(&app, "workers.sweeper", sweeper::run(app.clone()));
     spawn(&app, "workers.registry", registry::run(app.clone()));

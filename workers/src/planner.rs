@@ -5,6 +5,7 @@
 
 mod decide;
 mod expand;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -190,7 +191,7 @@ async fn handle(app: &App, entry: &streams::Entry) -> Result<bool, PlanError> {
         }
     };
     webhooks::announce(app, &change).await?;
-    match decide::decide(&change, app.config.planner.event_hours_max) {
+    match decide::decide(&app.templates, &change, app.config.planner.event_hours_max) {
         Decision::Notify(notification) => notify(app, &notification).await?,
         Decision::Replace(earlier, notification) => {
             cancel(app, earlier).await?;
@@ -215,7 +216,7 @@ async fn notify(app: &App, notification: &Notification) -> Result<(), PlanError>
 }
 
 /// Stops the planning of a notification and withdraws what has not left, page by page.
-async fn cancel(app: &App, id: domain::NotificationId) -> Result<(), PlanError> {
+pub(crate) async fn cancel(app: &App, id: domain::NotificationId) -> Result<(), PlanError> {
     let mut tx = app.store.begin().await?;
     notifications::cancel(&mut tx, id, app.now()).await?;
     tx.commit().await?;

@@ -24,7 +24,12 @@ enum SampleError {
 
 /// Takes over the pauses that the database knows.
 pub(crate) async fn load_pauses(app: &App) -> Result<(), StoreError> {
-    app.pauses.replace(lane_pauses::list(&app.store).await?);
+    let mut pauses = lane_pauses::list(&app.store).await?;
+    let look_again = app.now() + Duration::from_millis(app.config.sample_ms);
+    for held in pauses.iter_mut().filter(|one| one.held_by.is_some()) {
+        held.retry_at = look_again; // what was claimed before waits that long, and is put back again
+    }
+    app.pauses.replace(pauses);
     Ok(())
 }
 

@@ -14,6 +14,8 @@ mod festival;
 mod frame;
 mod idempotency;
 mod import;
+mod operations;
+mod preferences;
 mod programme_refusals;
 mod revocation;
 mod schedule;

@@ -143,6 +143,8 @@ impl TestApi {
                 hosts: vec!["*.push.example".parse().unwrap()],
                 ..api::Webpush::default()
             },
+            previewer: domain::Previewer::new(|_| Vec::new()),
+            reminder_choices: vec![5, 10, 30, 60],
         };
         let router = api::start(config, deps, &lifecycle).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -223,6 +223,34 @@ pub enum NotificationKind {
     EventVenueChanged,
     /// The organizers said something.
     Announcement,
+    /// An event that somebody starred starts soon.
+    EventReminder,
+    /// What somebody has not read, in one mail.
+    Digest,
+}
+
+impl NotificationKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::EventMoved,
+        Self::EventCancelled,
+        Self::EventVenueChanged,
+        Self::Announcement,
+        Self::EventReminder,
+        Self::Digest,
+    ];
+
+    /// The word in JSON, SQL and the names of templates.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EventMoved => "event_moved",
+            Self::EventCancelled => "event_cancelled",
+            Self::EventVenueChanged => "event_venue_changed",
+            Self::Announcement => "announcement",
+            Self::EventReminder => "event_reminder",
+            Self::Digest => "digest",
+        }
+    }
 }
 
 impl Change {

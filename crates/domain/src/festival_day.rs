@@ -62,6 +62,11 @@ impl Zone {
         Ok(Self { name, rules })
     }
 
+    /// The zone of UTC.
+    pub fn utc() -> Self {
+        Self { name: "UTC".into(), rules: TimeZone::UTC }
+    }
+
     /// Its IANA name.
     pub fn name(&self) -> &str {
         &self.name
@@ -91,8 +96,42 @@ impl Zone {
         zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
     }
 
-    fn date_time(&self, instant: Timestamp) -> civil::DateTime {
+    pub(crate) fn date_time(&self, instant: Timestamp) -> civil::DateTime {
         self.rules.to_datetime(instant.as_jiff())
+    }
+
+    /// The instant at which the clocks there show `local` for the first time, or jump over it.
+    pub fn first_at(&self, local: civil::DateTime) -> Timestamp {
+        self.next_at(local, Timestamp::from_jiff(jiff::Timestamp::MIN))
+    }
+
+    /// The next instant after `after` at which the clocks there show `time`, or jump over it.
+    pub fn next_time(&self, time: civil::Time, after: Timestamp) -> Timestamp {
+        let today = self.date_time(after).date();
+        let first = self.first_at(today.to_datetime(time));
+        if first > after {
+            return first;
+        }
+        self.first_at(today.tomorrow().unwrap_or(today).to_datetime(time))
+    }
+
+    /// The first instant after `after` at which the clocks there show `local`, or jump over it. `after` has to be before
+    /// the last such instant.
+    pub(crate) fn next_at(&self, local: civil::DateTime, after: Timestamp) -> Timestamp {
+        let far = jiff::Timestamp::MAX;
+        let instant = |offset: jiff::tz::Offset| offset.to_timestamp(local).unwrap_or(far);
+        Timestamp::from_jiff(match self.rules.to_ambiguous_zoned(local).offset() {
+            AmbiguousOffset::Unambiguous { offset } => instant(offset),
+            AmbiguousOffset::Gap { before, .. } => {
+                let behind_the_jump = instant(before).saturating_add(jiff::SignedDuration::from_nanos(1));
+                let jump = behind_the_jump.ok().and_then(|behind| self.rules.preceding(behind).next());
+                jump.map_or(far, |jump| jump.timestamp())
+            }
+            AmbiguousOffset::Fold { before, after: second } => {
+                let first = instant(before);
+                if Timestamp::from_jiff(first) > after { first } else { instant(second) }
+            }
+        })
     }
 
     /// The first instant at or after `local`: midnight of a day that begins at 01:00 is 01:00, and of two times

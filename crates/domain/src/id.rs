@@ -113,6 +113,18 @@ impl NotificationId {
     }
 }
 
+impl NotificationId {
+    /// The reminder that `event` starts at `starts_at`, `lead_minutes` before.
+    pub fn of_reminder(event: EventId, starts_at: Timestamp, lead_minutes: u32) -> Self {
+        Self(derive(&["reminder", &event.to_string(), &starts_at.to_string(), &lead_minutes.to_string()]))
+    }
+
+    /// The digest of `user` that was due at `due`.
+    pub fn of_digest(user: UserId, due: Timestamp) -> Self {
+        Self(derive(&["digest", &user.to_string(), &due.to_string()]))
+    }
+}
+
 impl DeliveryId {
     /// The delivery of `notification` to `user` through `channel` at `target` (a device id, or an address).
     pub fn of(notification: NotificationId, user: UserId, channel: Channel, target: &str) -> Self {

@@ -16,8 +16,12 @@ mod id;
 mod lane;
 mod mac;
 mod mail_code;
+mod plural;
+mod preferences;
+mod preview;
 mod push_subscription;
 mod receipt;
+mod recurrence;
 mod retry;
 mod revocation;
 mod role;
@@ -45,8 +49,14 @@ pub use id::{
 pub use lane::{Lane, LaneUnknown};
 pub use mac::ReceiptKey;
 pub use mail_code::{bounce_local, delivery_of_bounce, unsubscribe_token, user_of_unsubscribe};
+pub use plural::PluralForm;
+pub use preferences::{
+    Choices, NotificationCategory, NotificationCategoryUnknown, Preferences, QuietHours, Unwanted, Wish,
+};
+pub use preview::{PreviewDraft, PreviewedMessage, Previewer};
 pub use push_subscription::{PushSubscription, PushSubscriptionError};
 pub use receipt::{Action, DeliveryState, EvidenceKind, StateUnknown};
+pub use recurrence::{Recurrence, RecurrenceError};
 pub use retry::{Next, RetryPolicy, Times};
 pub use revocation::{Bearer, Revocation, RevocationReason, Standing};
 pub use role::{Permission, Role, RoleUnknown};

@@ -22,6 +22,26 @@ impl Language {
         }
     }
 
+    /// Every language, the first one first.
+    pub const ALL: [Self; 2] = [Self::Ar, Self::En];
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Ar => Self::En,
+            Self::En => Self::Ar,
+        }
+    }
+
+    /// The direction of its script, as HTML's `dir` has it.
+    pub fn direction(self) -> &'static str {
+        match self {
+            Self::Ar => "rtl",
+            Self::En => "ltr",
+        }
+    }
+
     /// The language of a BCP 47 tag such as `ar-EG`; `None` when Munadi does not speak it.
     pub fn of_tag(tag: &str) -> Option<Self> {
         match tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase().as_str() {
@@ -75,13 +95,17 @@ impl LocalizedText {
         Self { ar: None, en: Some(text.into()) }
     }
 
+    /// The text in `language`, where there is one.
+    pub fn get(&self, language: Language) -> Option<&str> {
+        match language {
+            Language::Ar => self.ar.as_deref(),
+            Language::En => self.en.as_deref(),
+        }
+    }
+
     /// The text in `language`, else in the other one, else empty.
     pub fn pick(&self, language: Language) -> &str {
-        let (first, second) = match language {
-            Language::Ar => (&self.ar, &self.en),
-            Language::En => (&self.en, &self.ar),
-        };
-        first.as_deref().or(second.as_deref()).unwrap_or_default()
+        self.get(language).or_else(|| self.get(language.other())).unwrap_or_default()
     }
 
     /// Whether no language has a visible character.

@@ -4,6 +4,7 @@
 //! notification's and its people's counts in the same transaction: audience = sum of states at all times.
 
 mod begin;
+mod redrive;
 mod row;
 mod settle;
 mod sweep;
@@ -22,6 +23,7 @@ use crate::sql::{at, at_null, get, statement};
 use crate::{StoreError, Tx};
 
 pub use begin::{Begin, Begun, Sending, begin};
+pub use redrive::{DeadFilter, DeadGroup, DeadLetter, dead_groups, dead_letters, redrive};
 pub use settle::{Settled, Settlement, settle};
 pub use sweep::{Orphan, cancel, cancellable, end_overdue, orphans, overdue, supersede};
 

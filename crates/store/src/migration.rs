@@ -6,6 +6,7 @@ mod m0003_recipients;
 mod m0004_alerts;
 mod m0005_mail_addresses;
 mod m0006_calendars;
+mod m0007_wishes;
 mod table;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_alerts::Migration),
             Box::new(m0005_mail_addresses::Migration),
             Box::new(m0006_calendars::Migration),
+            Box::new(m0007_wishes::Migration),
         ]
     }
 }

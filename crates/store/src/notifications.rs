@@ -262,7 +262,7 @@ fn kind_word(kind: NotificationKind) -> String {
     }
 }
 
-fn kind_of(row: &QueryResult) -> Result<NotificationKind, StoreError> {
+pub(crate) fn kind_of(row: &QueryResult) -> Result<NotificationKind, StoreError> {
     let word: String = get(row, "kind")?;
     serde_json::from_value(Json::String(word.clone()))
         .map_err(|_| StoreError::Corrupt { column: "notifications.kind", value: word })

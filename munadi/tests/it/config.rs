@@ -96,6 +96,22 @@ async fn bad_configurations_are_refused() {
     }
 }
 
+/// Goal: a template that cannot be used is found before anything starts, with its file and line.
+#[tokio::test]
+async fn bad_templates_are_named_with_file_and_line() {
+    let place = Place::new().with("WORKERS__TEMPLATES__DIR", "templates");
+    std::fs::create_dir(place.path("templates")).unwrap();
+    let source = "{% block title %}x{% endblock %}\n{% block body %}\n{{ evnt }}{% endblock %}";
+    std::fs::write(place.path("templates/event_moved.ar.jinja"), source).unwrap();
+    for command in [&["serve"][..], &["config", "check"]] {
+        let output = place.run(command).await;
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        let expected = "workers.templates.dir: templates/event_moved.ar.jinja, line 3: undefined value";
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_hub_needs_no_database() {
     let said = text(&Place::new().run(&["config", "check", "--role", "hub"]).await.stderr);

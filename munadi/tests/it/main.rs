@@ -6,5 +6,6 @@ mod config;
 mod descriptors;
 mod live;
 mod process;
+mod runbook;
 mod serve;
 mod tls;

@@ -120,6 +120,38 @@ async fn a_programme_is_imported_while_a_server_runs_and_again_changes_nothing()
 }
 
 #[tokio::test]
+async fn organizers_see_a_message_in_both_languages_before_it_is_sent() {
+    let place = Place::new();
+    std::fs::write(place.path("password"), "a-long-enough-password").unwrap();
+    let user =
+        ["user", "create", "--email", "o@example.org", "--role", "organizer", "--password-file", "password"];
+    assert!(place.run(&user).await.status.success());
+    let serving = place.serve(&[]).await;
+    let _ = rustls::crypto::ring::default_provider().install_default(); // the first test wins
+    let client = reqwest::Client::builder().build().unwrap();
+    let post = async |path: &str, token: &str, body: serde_json::Value| -> serde_json::Value {
+        let request = client.post(format!("http://{}/api/v1/{path}", serving.public)).bearer_auth(token);
+        request.json(&body).send().await.unwrap().json().await.unwrap()
+    };
+    let login = serde_json::json!({ "email": "o@example.org", "password": "a-long-enough-password" });
+    let token = post("auth/login", "", login).await["data"]["access_token"].as_str().unwrap().to_owned();
+    let draft = serde_json::json!({ "kind": "event_reminder", "count": 2 });
+    let shown = post("templates/preview", &token, draft).await;
+    let apns = |language: &str| {
+        let all = shown["data"].as_array().unwrap();
+        all.iter().find(|one| one["channel"] == "apns" && one["language"] == language).unwrap().clone()
+    };
+    assert_eq!(apns("ar")["title"], "\u{2068}ليلة النجوم\u{2069} بعد دقيقتين");
+    assert_eq!(apns("en")["title"], "\u{2068}Night of Stars\u{2069} starts in \u{2068}2\u{2069} minutes");
+    assert_eq!((&apns("ar")["direction"], &apns("ar")["bytes_max"]), (&"rtl".into(), &4_096.into()));
+    let wrong =
+        post("templates/preview", &token, serde_json::json!({ "kind": "announcement", "count": 20_000 }))
+            .await;
+    let pointers: Vec<_> = wrong["errors"].as_array().unwrap().iter().map(|one| &one["pointer"]).collect();
+    assert_eq!(pointers, ["/title", "/body", "/count"]);
+}
+
+#[tokio::test]
 async fn two_processes_may_migrate_one_postgres_at_once() {
     let database = testkit::postgres::database().await;
     let place = Place::new().with("STORE__URL", &database.url);

@@ -22,6 +22,7 @@ use super::{GatewayError, tls};
 use answer::{Refusal, Remedy};
 pub use config::Config;
 use connection::{Lease, Settings};
+pub(super) use request::{PAYLOAD_BYTES_MAX, payload};
 use token::{Renewal, Renewed, TokenSource};
 
 /// Tries within one attempt: the first, one with a new token, one or two on a new connection.

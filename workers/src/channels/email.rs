@@ -23,6 +23,7 @@ use crate::gateway::{Gateway, Outcome, Outgoing, Verdict};
 use super::GatewayError;
 pub use config::{Config, Tls};
 use content::Sender;
+pub(super) use content::html_part;
 use reply::Phase;
 use session::{Cause, Envelope, Failure, Pool, Relay, Session, Slot};
 

@@ -22,6 +22,7 @@ use crate::gateway::{Gateway, Outcome, Outgoing, Verdict};
 use super::suspects::Suspects;
 use super::{GatewayError, tls};
 pub use config::Config;
+pub(super) use message::{MESSAGE_BYTES_MAX, allowance, body};
 use oauth::{AccessToken, Fault, Fetcher, ServiceAccount, Tokens};
 
 /// Bytes of an answer that are read.

@@ -1,7 +1,12 @@
-//! Making a message fit its provider's limit by shortening the body, never by cutting through a character.
+//! Making a message fit its provider's limit by shortening the body: between words where there are any, never inside of
+//! what a reader takes for one character, and without leaving an isolate open.
+
+use unicode_segmentation::GraphemeCursor;
 
 /// What stands for the part of a body that was left out.
 const ELLIPSIS: char = '…';
+/// A word whose begin is further back than this is cut.
+const WORD_BYTES_MAX: usize = 48;
 
 /// A rendered payload.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +28,7 @@ pub(super) fn fit(body: &str, bytes_max: usize, render: impl Fn(&str, bool) -> V
     }
     let mut kept = body.len();
     loop {
-        let text = if kept == 0 { String::new() } else { format!("{}{ELLIPSIS}", &body[..kept]) };
+        let text = begin(body, kept);
         let payload = render(&text, true);
         if payload.len() <= bytes_max {
             return Some(Fitted { payload, shortened: true });
@@ -33,6 +38,31 @@ pub(super) fn fit(body: &str, bytes_max: usize, render: impl Fn(&str, bool) -> V
         }
         kept = body.floor_char_boundary(kept.saturating_sub((payload.len() - bytes_max).div_ceil(6).max(1)));
     }
+}
+
+/// The begin of `body`, at most `bytes_max` of it, with what tells that it goes on.
+fn begin(body: &str, bytes_max: usize) -> String {
+    let head = cut(body, bytes_max);
+    if head.is_empty() {
+        return String::new();
+    }
+    let count = |one: char| head.chars().filter(|found| *found == one).count();
+    let open = count('\u{2068}').saturating_sub(count('\u{2069}'));
+    format!("{head}{ELLIPSIS}{}", "\u{2069}".repeat(open))
+}
+
+fn cut(body: &str, bytes_max: usize) -> &str {
+    let bytes_max = body.floor_char_boundary(bytes_max);
+    let mut cursor = GraphemeCursor::new(bytes_max, body.len(), true);
+    let at = if cursor.is_boundary(body, 0) == Ok(true) {
+        bytes_max
+    } else {
+        cursor.prev_boundary(body, 0).ok().flatten().unwrap_or(0)
+    };
+    let (head, rest) = body.split_at(at);
+    let ends_a_word = rest.chars().next().is_none_or(char::is_whitespace);
+    let gap = head.rfind(char::is_whitespace).filter(|gap| !ends_a_word && at - gap <= WORD_BYTES_MAX);
+    gap.map_or(head, |gap| &head[..gap]).trim_end()
 }
 
 #[cfg(test)]
@@ -57,6 +87,25 @@ mod tests {
         assert_eq!(fit("text", 10, render), None);
     }
 
+    #[test]
+    fn a_body_is_cut_between_words_and_its_isolates_are_closed() {
+        let body = "يبدأ الحفل في \u{2068}North Stage by the sea\u{2069} غدًا";
+        let text = |bytes| begin(body, bytes).replace('\u{2068}', "[").replace('\u{2069}', "]");
+        assert_eq!(text(body.len() - 20), "يبدأ الحفل في [North Stage by…]");
+        assert_eq!(text(20), "يبدأ الحفل…");
+        assert_eq!(text(3), "ي…", "a word that is too long is cut");
+    }
+
+    #[test]
+    fn what_reads_as_one_character_stays_whole() {
+        let family = "👨‍👩‍👧‍👦";
+        let body = family.repeat(3);
+        assert_eq!(begin(&body, family.len() * 2 - 1), format!("{family}…"));
+        assert_eq!(begin(&body, family.len() - 1), "");
+        assert_eq!(begin("عَاصِفَة", 3), "", "a letter is not parted from its vowel");
+        assert_eq!(begin("عَاصِفَة", 5), "عَ…");
+    }
+
     proptest! {
         #[test]
         fn the_result_fits_and_wastes_little(body in "(\\PC|\"|\n){0,400}", bytes_max in 60_usize..300) {
@@ -64,7 +113,7 @@ mod tests {
             prop_assert!(fitted.payload.len() <= bytes_max);
             if fitted.shortened {
                 let value: serde_json::Value = serde_json::from_slice(&fitted.payload).unwrap();
-                let kept = value["body"].as_str().unwrap().trim_end_matches(ELLIPSIS);
+                let kept = value["body"].as_str().unwrap().trim_end_matches('\u{2069}').trim_end_matches(ELLIPSIS);
                 prop_assert!(body.starts_with(kept));
             }
         }

@@ -26,6 +26,8 @@ use super::suspects::Suspects;
 use super::{GatewayError, tls};
 use answer::Body;
 pub use config::Config;
+pub(super) use encrypt::PLAIN_BYTES_MAX;
+pub(super) use message::payload;
 use vapid::Vapid;
 
 /// Bytes of an answer that are read.

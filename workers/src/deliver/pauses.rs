@@ -23,6 +23,8 @@ pub(crate) struct Pauses {
 struct Known {
     paused_at: Timestamp,
     retry_at: Timestamp,
+    /// Whether an operator holds it: nothing tries by itself.
+    held: bool,
     /// Whether a delivery is on its way that tries whether it was mended.
     probing: bool,
 }
@@ -44,7 +46,7 @@ impl Pauses {
         let mut known = self.known.lock().expect("no holder of this lock panics");
         match known.get_mut(&(channel, lane)) {
             None => Permit::Open,
-            Some(pause) if pause.retry_at <= now && !pause.probing => {
+            Some(pause) if pause.retry_at <= now && !pause.probing && !pause.held => {
                 pause.probing = true;
                 Permit::Probe
             }
@@ -75,8 +77,9 @@ impl Pauses {
         for pause in pauses {
             let key = (pause.channel, pause.lane);
             let probing = before.get(&key).is_some_and(|one| one.probing);
-            let LanePause { paused_at, retry_at, .. } = pause;
-            known.insert(key, Known { paused_at, retry_at, probing });
+            let LanePause { paused_at, retry_at, held_by, .. } = pause;
+            let held = held_by.is_some();
+            known.insert(key, Known { paused_at, retry_at, held, probing });
         }
         metrics::lanes_paused(&known.keys().copied().collect::<Vec<_>>());
     }
@@ -95,7 +98,8 @@ pub(crate) async fn pause(app: &App, channel: Channel, lane: Lane, reason: &str)
     let first = Duration::from_millis(rules.probe_ms);
     let span = app.pauses.span((channel, lane), now, first, Duration::from_millis(rules.probe_max_ms));
     let retry_at = now + span;
-    let pause = LanePause { channel, lane, reason: reason.to_owned(), paused_at: now, retry_at };
+    let pause =
+        LanePause { channel, lane, reason: reason.to_owned(), paused_at: now, retry_at, held_by: None };
     let mut tx = app.store.begin().await?;
     lane_pauses::set(&mut tx, &pause).await?;
     tx.commit().await?;
@@ -144,6 +148,7 @@ mod tests {
             reason: "InvalidProviderToken".to_owned(),
             paused_at: now,
             retry_at,
+            held_by: None,
         }]);
         assert_eq!(pauses.permit(Channel::Apns, Lane::Standard, now), Permit::Closed(retry_at));
         assert_eq!(pauses.permit(Channel::Apns, Lane::Emergency, now), Permit::Open);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Action, Attributes, Language, NotificationId, PublicationId, Topic};
-use serde_json::json;
+use domain::{Action, Attributes, DeliveryId, NotificationId, PublicationId, Timestamp, Topic};
+use serde_json::{Value, json};
 use store::StoreError;
 use store::deliveries::Sending;
 use store::notifications::{self, Notification};
@@ -46,10 +46,7 @@ impl Notifications {
 /// The delivery as its gateway takes it.
 pub(super) fn outgoing(app: &App, sending: &Sending, notification: &Notification) -> Outgoing {
     let language = sending.language;
-    let other = match language {
-        Language::Ar => Language::En,
-        Language::En => Language::Ar,
-    };
+    let other = language.other();
     let (bounce_local, unsubscribe_token) = if sending.device_id.is_none() {
         let key = &app.receipt_key;
         (domain::bounce_local(key, sending.id), domain::unsubscribe_token(key, sending.user_id))
@@ -110,20 +107,31 @@ pub(super) async fn publish(app: &App, sending: &[(Sending, Arc<Notification>)])
     }
 }
 
-fn publication(app: &App, sending: &Sending, notification: &Notification) -> NewPublication {
-    let data = json!({
+/// What a socket receives of a delivery.
+pub(crate) fn socket_message(
+    id: DeliveryId,
+    receipt_code: &str,
+    notification: &Notification,
+    expires_at: Timestamp,
+) -> Value {
+    json!({
         "type": "notification",
         "notification_id": notification.id,
         "thread_id": notification.thread_id,
-        "delivery_id": sending.id,
-        "receipt_code": app.receipt_key.code(sending.id),
+        "delivery_id": id,
+        "receipt_code": receipt_code,
         "kind": notification.kind,
         "lane": notification.lane,
         "title": notification.title,
         "body": notification.body,
         "data": notification.data,
-        "expires_at": sending.expires_at,
-    });
+        "expires_at": expires_at,
+    })
+}
+
+fn publication(app: &App, sending: &Sending, notification: &Notification) -> NewPublication {
+    let code = app.receipt_key.code(sending.id);
+    let data = socket_message(sending.id, &code, notification, sending.expires_at);
     let attributes = Attributes { delivery: Some(sending.id), ..Attributes::default() };
     NewPublication {
         id: PublicationId(Uuid::new_v5(&sending.id.0, b"socket")),

@@ -9,6 +9,7 @@ use serde_json::json;
 use store::notifications::Notification;
 
 use crate::render;
+use crate::templates::Templates;
 
 /// What follows from a change.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) enum Decision {
 }
 
 /// What follows from `change`. News about an event is of use until it ends, but for at most `hours_max`.
-pub(super) fn decide(change: &Change, hours_max: u32) -> Decision {
+pub(super) fn decide(templates: &Templates, change: &Change, hours_max: u32) -> Decision {
     match &change.kind {
         ChangeKind::Event { event, previous, aspects } => {
             let Some(kind) = previous.as_deref().and_then(|before| news(event, before, aspects)) else {
@@ -35,10 +36,10 @@ pub(super) fn decide(change: &Change, hours_max: u32) -> Decision {
                 return Decision::Nothing; // it is over, whatever was corrected about it
             }
             let longest = change.at + Duration::from_hours(u64::from(hours_max));
-            Decision::Notify(Box::new(about_event(change, event, kind, last.min(longest))))
+            Decision::Notify(Box::new(about_event(templates, change, event, kind, last.min(longest))))
         }
         ChangeKind::Announcement(announced) => {
-            let notification = Box::new(announcement(change, announced));
+            let notification = Box::new(announcement(templates, change, announced));
             match announced.replaces {
                 Some(earlier) => Decision::Replace(earlier, notification),
                 None => Decision::Notify(notification),
@@ -51,7 +52,7 @@ pub(super) fn decide(change: &Change, hours_max: u32) -> Decision {
     }
 }
 
-fn announcement(change: &Change, announced: &Announced) -> Notification {
+fn announcement(templates: &Templates, change: &Change, announced: &Announced) -> Notification {
     let mut body = announced.body.clone();
     let mut data = json!({ "announcement_id": announced.announcement_id });
     if let Some(alert) = &announced.alert {
@@ -62,12 +63,13 @@ fn announcement(change: &Change, announced: &Announced) -> Notification {
             data["drill"] = json!(true);
         }
     }
+    let texts = render::announcement(templates, &announced.title, &body);
     Notification {
         id: announced.notification_id,
         kind: NotificationKind::Announcement,
         lane: announced.lane,
-        title: announced.title.clone(),
-        body,
+        title: texts.title,
+        body: texts.body,
         data,
         audience: announced.audience.clone(),
         event_id: None,
@@ -98,12 +100,13 @@ fn news(event: &EventSnapshot, before: &EventSnapshot, aspects: &[Aspect]) -> Op
 }
 
 fn about_event(
+    templates: &Templates,
     change: &Change,
     event: &EventSnapshot,
     kind: NotificationKind,
     expires_at: domain::Timestamp,
 ) -> Notification {
-    let texts = render::event(kind, event);
+    let texts = render::event(templates, kind, event);
     let id = NotificationId::of(change.id);
     Notification {
         id,
@@ -156,7 +159,7 @@ mod tests {
                 aspects: aspects.to_vec(),
             },
         };
-        decide(&change, 168)
+        decide(&Templates::load(&crate::templates::Config::default()).unwrap(), &change, 168)
     }
 
     fn kind(decision: &Decision) -> Option<NotificationKind> {

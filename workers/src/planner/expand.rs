@@ -13,6 +13,7 @@ use streams::{NewItem, QueueName, StreamsError};
 use tracing::warn;
 
 use super::PlanError;
+use super::wishes::Wishes;
 use crate::app::App;
 use crate::backoff::Backoff;
 use crate::config::Config;
@@ -59,10 +60,14 @@ async fn page(app: &App) -> Result<bool, PlanError> {
     let recipients = audience::page(&app.store, &notification.audience, planned_after, users_max).await?;
     let now = app.now();
     let venues = venues(app, &notification, &recipients, now).await?;
+    let wishes = Wishes::load(app, &notification, &recipients, now).await?;
+    let concerned: Vec<&Recipient> = recipients.iter().filter(|one| wishes.concerns(one.user_id)).collect();
     let people: Vec<NewRecipient> =
-        recipients.iter().map(|one| person(&notification, one, venues.get(&one.user_id).copied())).collect();
+        concerned.iter().map(|one| person(&notification, one, venues.get(&one.user_id).copied())).collect();
     let plan = Plan { notification: &notification, config: &app.config, gateways: &app.gateways, now };
-    let planned: Vec<NewDelivery> = recipients.iter().flat_map(|one| plan.deliveries_of(one)).collect();
+    let mut planned: Vec<NewDelivery> = concerned.iter().flat_map(|one| plan.deliveries_of(one)).collect();
+    planned.retain(|one| wishes.comes_by(one.channel));
+    planned.iter_mut().for_each(|one| wishes.apply(one));
     let mut tx = app.store.begin().await?;
     metrics::moved(&deliveries::insert(&mut tx, &people, &planned).await?);
     tx.commit().await?;
@@ -79,7 +84,7 @@ async fn page(app: &App) -> Result<bool, PlanError> {
         id: notification.id,
         after: planned_after,
         through: recipients.last().map_or(planned_after, |last| last.user_id),
-        recipients: u64::try_from(recipients.len()).unwrap_or(u64::MAX),
+        recipients: u64::try_from(concerned.len()).unwrap_or(u64::MAX),
         finished_at: finished.then_some(now),
     };
     let mut tx = app.store.begin().await?;
@@ -203,6 +208,7 @@ impl Plan<'_> {
         let Notification { lane, kind, .. } = self.notification;
         let rules = &self.config.planner;
         rules.email_lanes.contains(lane)
+            || *kind == NotificationKind::Digest
             || (*kind == NotificationKind::Announcement && rules.email_announcement_lanes.contains(lane))
     }
 

@@ -17,3 +17,4 @@ mod escalation;
 mod failures;
 mod lanes;
 mod relay;
+mod schedules;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::{
@@ -64,6 +65,18 @@ macro_rules! on_both_backends_ignored {
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The system's clock, ahead of its time.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    micros: AtomicU64,
+}
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + Duration::from_micros(self.micros.load(Ordering::Relaxed))
+    }
+}
+
 /// Workers, their backends, and their scripted providers.
 pub(crate) struct Rig {
     pub(crate) store: Store,
@@ -74,6 +87,7 @@ pub(crate) struct Rig {
     pub(crate) fcm: Arc<Scripted>,
     pub(crate) email: Arc<Scripted>,
     pub(crate) clock: Arc<dyn Clock>,
+    ahead: Arc<Ahead>,
     pub(crate) key: ReceiptKey,
     life: Lifecycle,
     _directory: tempfile::TempDir,
@@ -101,7 +115,8 @@ impl Rig {
         let store =
             Store::connect(&store::Config { url: database, ..store::Config::default() }).await.unwrap();
         store.migrate().await.unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ahead = Arc::new(Ahead::default());
+        let clock: Arc<dyn Clock> = ahead.clone();
         let mut streams = streams::Config::default();
         if let Some(redis) = &redis {
             streams.url.clone_from(&redis.url);
@@ -117,6 +132,7 @@ impl Rig {
             fcm: Arc::default(),
             email: Arc::default(),
             clock,
+            ahead,
             key: ReceiptKey::new([7; 32]),
             life: Lifecycle::new(),
             _directory: directory,
@@ -146,6 +162,11 @@ impl Rig {
             gateways,
         };
         workers::start(self.config.clone(), deps, &self.life).await.unwrap();
+    }
+
+    /// Moves the clock of everybody.
+    pub(crate) fn forward(&self, span: Duration) {
+        self.ahead.micros.fetch_add(u64::try_from(span.as_micros()).unwrap(), Ordering::Relaxed);
     }
 
     /// The life of what was started last; a test takes it to start another process beside it.
@@ -408,6 +429,9 @@ fn quick() -> Config {
     config.deliver.record_ms = 10;
     config.deliver.probe_ms = 200;
     config.deliver.probe_max_ms = 1_000;
+    config.reminders.every_ms = 100;
+    config.preferences.promotions_opt_in = false;
+    config.preferences.promotional_cap = 0;
     config.sweeper.every_ms = 100;
     config.sweeper.grace_ms = 0;
     config.sweeper.orphan_ms = 3_000;

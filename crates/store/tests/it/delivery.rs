@@ -442,6 +442,7 @@ async fn cursors_and_pauses_are_kept(store: Store) {
         reason: reason.to_owned(),
         paused_at: at,
         retry_at: at + Duration::from_secs(5),
+        held_by: None,
     };
     let mut tx = store.begin().await.unwrap();
     lane_pauses::set(&mut tx, &pause("first", after(0))).await.unwrap();

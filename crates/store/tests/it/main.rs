@@ -8,3 +8,4 @@ mod coverage;
 mod delivery;
 mod migration;
 mod programme;
+mod wishes;

@@ -9,7 +9,7 @@ use crate::channels::fit::{Fitted, fit};
 use crate::gateway::Outgoing;
 
 /// Apple's limit of an alert's payload.
-pub(super) const PAYLOAD_BYTES_MAX: usize = 4_096;
+pub(in crate::channels) const PAYLOAD_BYTES_MAX: usize = 4_096;
 
 #[derive(Serialize)]
 struct Payload<'a> {
@@ -56,7 +56,7 @@ struct Alert<'a> {
 
 /// The payload, shortened if it must be; `None` when it is too large even without its body. `critical`: an emergency
 /// sounds through mute and focus, which takes an entitlement of Apple's.
-pub(super) fn payload(message: &Outgoing, critical: bool) -> Option<Fitted> {
+pub(in crate::channels) fn payload(message: &Outgoing, critical: bool) -> Option<Fitted> {
     let is_critical = critical && message.lane == Lane::Emergency;
     fit(&message.body, PAYLOAD_BYTES_MAX, |body, body_shortened| {
         let payload = Payload {
@@ -114,6 +114,8 @@ pub(super) fn headers(message: &Outgoing, topic: &HeaderValue) -> HeaderMap {
 fn thread(kind: domain::NotificationKind) -> &'static str {
     match kind {
         domain::NotificationKind::Announcement => "announcement",
+        domain::NotificationKind::EventReminder => "reminder",
+        domain::NotificationKind::Digest => "digest",
         domain::NotificationKind::EventMoved
         | domain::NotificationKind::EventCancelled
         | domain::NotificationKind::EventVenueChanged => "programme",

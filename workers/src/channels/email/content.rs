@@ -83,6 +83,11 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
+/// The part of the mail that most people see.
+pub(in crate::channels) fn html_part(message: &Outgoing) -> String {
+    html(&blocks(message))
+}
+
 /// A header has no line breaks; lettre encodes the rest.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -90,10 +95,7 @@ fn one_line(text: &str) -> String {
 
 /// The recipient's language first; the other one too, where there is a text of its own.
 fn blocks(message: &Outgoing) -> Vec<Block<'_>> {
-    let other = match message.language {
-        Language::Ar => Language::En,
-        Language::En => Language::Ar,
-    };
+    let other = message.language.other();
     let first = Block { language: message.language, title: &message.title, body: &message.body };
     let second = Block { language: other, title: &message.title_other, body: &message.body_other };
     let same = first.title == second.title && first.body == second.body;
@@ -124,12 +126,12 @@ fn html(blocks: &[Block<'_>]) -> String {
          <table role=\"presentation\" width=\"100%\" style=\"max-width:600px;margin:auto\">\r\n{rows}\
          </table>\r\n</body>\r\n</html>\r\n",
         first.as_str(),
-        direction(first),
+        first.direction(),
     )
 }
 
 fn row(block: &Block<'_>) -> String {
-    let (language, direction) = (block.language.as_str(), direction(block.language));
+    let (language, direction) = (block.language.as_str(), block.language.direction());
     let align = if block.language == Language::Ar { "right" } else { "left" };
     let lines: Vec<String> =
         block.body.lines().map(|line| format!("<bdi>{}</bdi>", escape(line.trim()))).collect();
@@ -139,13 +141,6 @@ fn row(block: &Block<'_>) -> String {
         escape(block.title),
         lines.join("<br>\r\n"),
     )
-}
-
-fn direction(language: Language) -> &'static str {
-    match language {
-        Language::Ar => "rtl",
-        Language::En => "ltr",
-    }
 }
 
 fn escape(text: &str) -> String {

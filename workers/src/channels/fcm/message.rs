@@ -14,7 +14,7 @@ use crate::channels::fit::{Fitted, fit};
 use crate::gateway::Outgoing;
 
 /// Google's limit of a message, its target not counted.
-const MESSAGE_BYTES_MAX: usize = 4_096;
+pub(in crate::channels) const MESSAGE_BYTES_MAX: usize = 4_096;
 /// Four weeks: the longest that Google keeps a message.
 const TTL_SECONDS_MAX: u64 = 2_419_200;
 
@@ -84,11 +84,15 @@ struct AndroidNotification {
 }
 
 /// The request's body, the text shortened if it must be; `None` when it is too large even without it.
-pub(super) fn body(message: &Outgoing, now: Timestamp) -> Option<Fitted> {
-    // neither the target nor the object around the message counts
-    let allowance =
-        serde_json::to_string(&message.target).map_or(0, |json| json.len()) + r#"{"message":}"#.len();
-    fit(&message.body, MESSAGE_BYTES_MAX + allowance, |body, shortened| render(message, body, shortened, now))
+pub(in crate::channels) fn body(message: &Outgoing, now: Timestamp) -> Option<Fitted> {
+    fit(&message.body, MESSAGE_BYTES_MAX + allowance(message), |body, shortened| {
+        render(message, body, shortened, now)
+    })
+}
+
+/// Bytes of a request that Google does not count: the target, and the object around the message.
+pub(in crate::channels) fn allowance(message: &Outgoing) -> usize {
+    serde_json::to_string(&message.target).map_or(0, |json| json.len()) + r#"{"message":}"#.len()
 }
 
 fn render(message: &Outgoing, body: &str, shortened: bool, now: Timestamp) -> Vec<u8> {

@@ -6,7 +6,7 @@ use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// Bytes of the longest text: 4,096 that every push service takes, less header (86), tag (16) and delimiter (1).
-pub(super) const PLAIN_BYTES_MAX: usize = 3_993;
+pub(in crate::channels) const PLAIN_BYTES_MAX: usize = 3_993;
 /// The record size that the header names; one record holds everything.
 const RECORD_BYTES: u32 = 4_096;
 /// Ends the last record.

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::{Lane, Language, Timestamp};
+use domain::{Lane, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::Value;
@@ -35,7 +35,7 @@ struct Payload<'a> {
 }
 
 /// The text, shortened if it must be; `None` when it is too large even without its body.
-pub(super) fn payload(message: &Outgoing) -> Option<Fitted> {
+pub(in crate::channels) fn payload(message: &Outgoing) -> Option<Fitted> {
     fit(&message.body, PLAIN_BYTES_MAX, |body, body_shortened| {
         let payload = Payload {
             notification_id: message.notification_id.to_string(),
@@ -46,10 +46,7 @@ pub(super) fn payload(message: &Outgoing) -> Option<Fitted> {
             title: &message.title,
             body,
             lang: message.language.as_str(),
-            dir: match message.language {
-                Language::Ar => "rtl",
-                Language::En => "ltr",
-            },
+            dir: message.language.direction(),
             tag: message.thread_id.to_string(),
             require_interaction: message.lane == Lane::Emergency,
             data: &message.data,
