@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Change, ChangeKind, RetryPolicy, Times};
+use domain::{Audience, Change, ChangeKind, RetryPolicy, Times};
 use futures_util::future::join_all;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,13 @@ pub(crate) async fn announce(app: &App, change: &Change) -> Result<(), StreamsEr
 /// What a change is called outside, and its ids. What the public does not know is not told.
 fn told(change: &Change) -> Option<(&'static str, serde_json::Value)> {
     match &change.kind {
+        ChangeKind::Announcement(announced)
+            if announced.audience == Audience::Staff
+                || announced.alert.as_ref().is_some_and(|one| one.drill) =>
+        {
+            None // a drill is for the staff alone
+        }
+        ChangeKind::AnnouncementCancelled { audience: Audience::Staff, .. } => None,
         ChangeKind::Announcement(announced) => Some((
             "announcement.published",
             json!({ "announcement_id": announced.announcement_id, "lane": announced.lane }),

@@ -172,7 +172,7 @@ impl From<PublishError> for ApiError {
         match error {
             PublishError::AudienceUnknown(noun) => Self::invalid("/audience", Rule::Unknown(noun)),
             PublishError::VenueUnknown(index) => {
-                Self::invalid(&format!("/venue_ids/{index}"), Rule::Unknown("venue"))
+                Self::invalid(format!("/venue_ids/{index}"), Rule::Unknown("venue"))
             }
             PublishError::ReferenceUnknown => Self::invalid("/references", Rule::Unknown("announcement")),
             PublishError::ReferenceNotPublic => Self::invalid("/references", NOT_PUBLIC),

@@ -128,6 +128,7 @@ pub(crate) async fn publish(
     Ok(store_and_release(app, tx, by, draft, thread_id, mutation).await?)
 }
 
+#[expect(clippy::too_many_arguments, reason = "a draft, whose it is, and where it belongs")]
 async fn store_and_release(
     app: &App,
     tx: &mut Tx,

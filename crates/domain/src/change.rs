@@ -31,6 +31,7 @@ pub struct Change {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "changes are few, and are written and read one at a time")]
 pub enum ChangeKind {
     /// An item of the programme was created, changed or removed.
     Event {

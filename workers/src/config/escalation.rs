@@ -44,6 +44,7 @@ pub struct Steps {
 /// What was written of a lane's section.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the names of the configuration")]
 struct Written {
     push_after_ms: Option<u64>,
     next_device_after_ms: Option<u64>,
