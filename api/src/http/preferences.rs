@@ -202,7 +202,7 @@ fn view(app: &App, kept: Kept, language: Language) -> PreferencesView {
     PreferencesView {
         promotions_since: kept.promotions_since,
         digest_at: kept.digest_at,
-        reminder_choices: app.reminder_choices.to_vec(),
+        reminder_choices: app.reminder_choices.clone(),
         wanted: PreferencesForm {
             language: Some(language),
             time_zone: Some(zone),

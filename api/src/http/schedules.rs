@@ -173,12 +173,11 @@ impl ScheduleForm {
         let local: Option<DateTime> = self.at.parse().ok();
         let first = local.and_then(|local| zone.as_ref().ok().map(|zone| (local, zone.instant(local))));
         let once = Rule::Malformed("a local time such as 2026-07-18T18:00:00 that exists once in its zone");
-        let first_at = match first {
-            Some((_, Ok(at))) => at,
-            _ => {
-                checks.ensure(zone.is_err() && local.is_some(), "/at", once);
-                now + Duration::from_secs(1)
-            }
+        let first_at = if let Some((_, Ok(at))) = first {
+            at
+        } else {
+            checks.ensure(zone.is_err() && local.is_some(), "/at", once);
+            now + Duration::from_secs(1)
         };
         let latest = now + AHEAD_MAX;
         let ahead = first_at > now && first_at <= latest;

@@ -46,9 +46,12 @@ pub struct PreviewedMessage {
     pub fits: bool,
 }
 
+/// Answers a draft.
+type Show = dyn Fn(&PreviewDraft) -> Vec<PreviewedMessage> + Send + Sync;
+
 /// Shows how a draft would leave. The process joins who asks and who answers.
 #[derive(Clone)]
-pub struct Previewer(Arc<dyn Fn(&PreviewDraft) -> Vec<PreviewedMessage> + Send + Sync>);
+pub struct Previewer(Arc<Show>);
 
 impl Previewer {
     /// Answers with `show`.

@@ -67,7 +67,9 @@ async fn page(app: &App) -> Result<bool, PlanError> {
     let plan = Plan { notification: &notification, config: &app.config, gateways: &app.gateways, now };
     let mut planned: Vec<NewDelivery> = concerned.iter().flat_map(|one| plan.deliveries_of(one)).collect();
     planned.retain(|one| wishes.comes_by(one.channel));
-    planned.iter_mut().for_each(|one| wishes.apply(one));
+    for one in &mut planned {
+        wishes.apply(one);
+    }
     let mut tx = app.store.begin().await?;
     metrics::moved(&deliveries::insert(&mut tx, &people, &planned).await?);
     tx.commit().await?;

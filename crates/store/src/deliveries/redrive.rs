@@ -106,17 +106,17 @@ pub async fn dead_letters(
     rows_max: u64,
 ) -> Result<Vec<DeadLetter>, StoreError> {
     let mut values = Binds::default();
-    let mut conditions = conditions(filter, &mut values);
-    if let Some((ended_at, id)) = after {
+    let conditions = conditions(filter, &mut values);
+    let later = after.map_or_else(String::new, |(ended_at, id)| {
         let (ended_at, id) = (values.one(at(ended_at)), values.one(id.0));
-        conditions += &format!(" AND (d.ended_at > {ended_at} OR (d.ended_at = {ended_at} AND d.id > {id}))");
-    }
+        format!(" AND (d.ended_at > {ended_at} OR (d.ended_at = {ended_at} AND d.id > {id}))")
+    });
     let limit = values.one(count(rows_max));
     let sql = format!(
         "SELECT d.id, d.notification_id, n.kind, d.user_id, d.channel, d.lane, d.ended_at, d.expires_at, \
          n.cancelled_at, d.device_id, v.state AS device_state FROM deliveries d \
          JOIN notifications n ON n.id = d.notification_id LEFT JOIN devices v ON v.id = d.device_id \
-         WHERE {conditions} ORDER BY d.ended_at, d.id LIMIT {limit}"
+         WHERE {conditions}{later} ORDER BY d.ended_at, d.id LIMIT {limit}"
     );
     let rows = store.reader().query_all_raw(statement(store.engine(), sql, values.take())).await?;
     rows.iter().map(read_letter).collect()
@@ -145,17 +145,17 @@ pub async fn redrive(tx: &mut Tx, ids: &[DeliveryId], now: Timestamp) -> Result<
 }
 
 fn conditions(filter: &DeadFilter, values: &mut Binds) -> String {
-    let mut conditions = format!("{DEAD} AND d.ended_at > {}", values.one(at(filter.since)));
+    let mut conditions = vec![DEAD.to_owned(), format!("d.ended_at > {}", values.one(at(filter.since)))];
     if let Some(cause) = &filter.cause {
-        conditions += &format!(" AND d.reason = {}", values.one(cause.clone()));
+        conditions.push(format!("d.reason = {}", values.one(cause.clone())));
     }
     if let Some(channel) = filter.channel {
-        conditions += &format!(" AND d.channel = {}", values.one(channel.as_str()));
+        conditions.push(format!("d.channel = {}", values.one(channel.as_str())));
     }
     if let Some(lane) = filter.lane {
-        conditions += &format!(" AND d.lane = {}", values.one(lane.as_str()));
+        conditions.push(format!("d.lane = {}", values.one(lane.as_str())));
     }
-    conditions
+    conditions.join(" AND ")
 }
 
 fn read_group(row: &QueryResult) -> Result<DeadGroup, StoreError> {

@@ -138,7 +138,7 @@ async fn a_schedule_comes_due_moves_on_and_is_stopped(store: Store) {
     let made = schedules::insert(&mut tx, &plan, at(10), UserId(1), at(0)).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(schedules::find(&store, made.id).await.unwrap(), Some(made.clone()));
-    assert_eq!(schedules::list(&store, None, 10).await.unwrap(), [made.clone()]);
+    assert_eq!(schedules::list(&store, None, 10).await.unwrap(), std::slice::from_ref(&made));
     assert!(schedules::due(&store, at(10) - Duration::from_secs(1), 10).await.unwrap().is_empty());
     assert_eq!(schedules::due(&store, at(10), 10).await.unwrap(), [made.id]);
     let mut tx = store.begin().await.unwrap();
