@@ -183,14 +183,14 @@ async fn step(
     let mut tx: Tx = store.begin().await.unwrap();
     match rng.random_range(0..6) {
         0 | 1 => {
-            let begin = Begin {
+            let rules = Begin {
                 ids: &some,
                 now,
                 busy_until: now + Duration::from_secs(20),
                 resend_unknown: rng.random(),
                 attempts_max: 3,
             };
-            let sending = deliveries::begin(&mut tx, begin).await.unwrap().sending;
+            let sending = deliveries::begin(&mut tx, rules).await.unwrap().sending;
             begun.extend(sending.iter().map(|one| verdict(rng, one, now)));
         }
         2 | 3 => {
@@ -298,9 +298,9 @@ async fn a_proof_supersedes_what_waits_on_the_other_channels(store: Store) {
     assert_eq!(moves.len(), 2, "Android and mail; the iPhone's is under way: {moves:?}");
     record(&store, &[proof(4, 31)], after(40)).await;
     let mails = [ids[3], ids[7], ids[11]];
-    let begun = begin(&mails, after(45)).await;
-    assert_eq!(begun.sending.iter().map(|one| one.user_id).collect::<Vec<_>>(), [UserId(3)]);
-    assert_eq!(begun.moves.len(), 2, "one is sent, one is superseded");
+    let batch = begin(&mails, after(45)).await;
+    assert_eq!(batch.sending.iter().map(|one| one.user_id).collect::<Vec<_>>(), [UserId(3)]);
+    assert_eq!(batch.moves.len(), 2, "one is sent, one is superseded");
     let board = board(&store, id).await;
     let proven: Vec<_> = board.iter().filter(|one| one.reach == Reach::Proven).collect();
     let marks: Vec<_> = proven.iter().map(|one| (one.language, one.venue_id, one.detail.as_str())).collect();

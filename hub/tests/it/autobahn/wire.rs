@@ -47,11 +47,11 @@ pub(super) fn bits(fin: bool, reserved: u8, opcode: u8, payload: &[u8]) -> Vec<u
     match payload.len() {
         short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
         length @ 126..65_536 => {
-            frame.push(0x80 | 126);
+            frame.push(0x80 + 126);
             frame.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
         }
         length => {
-            frame.push(0x80 | 127);
+            frame.push(0x80 + 127);
             frame.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
