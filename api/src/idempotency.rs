@@ -139,10 +139,12 @@ impl Once {
             }
             Claim::Other => {
                 counter!(names::IDEMPOTENCY, "outcome" => "reused").increment(1);
+                tx.rollback().await?; // whoever comes next with the key is not to find it busy
                 Err(ApiError::new(Code::IdempotencyKeyReused))
             }
             Claim::Done(kept) => {
                 counter!(names::IDEMPOTENCY, "outcome" => "replayed").increment(1);
+                tx.rollback().await?; // as above
                 let mut answer: Answer = serde_json::from_str(&kept).map_err(ApiError::internal)?;
                 answer.replayed = true;
                 Ok(Begun::Replay(answer))

@@ -173,6 +173,14 @@ impl Tx {
         Ok(())
     }
 
+    /// Gives up the transaction's work, and its locks by the time that this is done. Dropping does so, too, but later.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when the connection is lost: then nothing was done either.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        Ok(self.inner.rollback().await?)
+    }
+
     /// Which engine this is.
     pub fn engine(&self) -> Engine {
         self.engine
