@@ -59,7 +59,6 @@ use crate::wire::Wire;
 use closing::Drain;
 use connection::Connection;
 pub(crate) use connection::Key;
-use fanout::Counts;
 use protocol::codes::DisconnectCode;
 use readiness::{News, Readiness};
 use turn::DirtyList;
@@ -167,8 +166,6 @@ pub(crate) struct Shard {
     unread: Vec<Key>,
     /// Connections to which something is to be written.
     dirty: DirtyList,
-    /// What was written and is not yet in the metrics.
-    counts: Counts,
     /// Bytes that the last writes of all connections have left.
     left: u64,
     /// The batches of a turn; reused.
@@ -237,7 +234,6 @@ impl Shard {
             readiness,
             unread: Vec::new(),
             dirty: DirtyList::default(),
-            counts: Counts::default(),
             left: 0,
             batches: Vec::new(),
             news: Vec::new(),

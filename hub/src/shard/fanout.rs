@@ -11,7 +11,7 @@ use super::joining::Joined;
 use super::turn::DirtyList;
 use super::{Key, Shard};
 use crate::config::Limits;
-use crate::metrics::{Delivery, ShardMetrics};
+use crate::metrics::Delivery;
 use crate::publication::{Batch, Form, Live};
 use crate::topics::{ConnectionIndex, TopicIndex};
 use crate::world::Patience;
@@ -36,26 +36,6 @@ impl<'s> Round<'s> {
             self.slow.push(key);
         }
         self.dirty.note(key, &mut connection.dirty, self.urgency);
-    }
-}
-
-/// What was written since the metrics were last told.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    sent: u64,
-    queued: u64,
-    bytes: u64,
-}
-
-impl Counts {
-    /// Tells the metrics.
-    pub(super) fn fold(&mut self, metrics: &ShardMetrics) {
-        let Self { sent, queued, bytes } = std::mem::take(self);
-        if bytes > 0 || queued > 0 {
-            metrics.written.increment(bytes);
-            metrics.deliveries(Delivery::Sent, sent);
-            metrics.deliveries(Delivery::Queued, queued);
-        }
     }
 }
 
@@ -133,12 +113,10 @@ impl Shard {
         let was_left = std::mem::replace(&mut connection.left, left);
         let done = connection.is_done();
         self.left = self.left + u64::from(left) - u64::from(was_left);
-        self.counts.bytes += progress.bytes as u64;
-        let fresh = u64::from(progress.fresh);
-        if progress.drained {
-            self.counts.sent += fresh;
-        } else {
-            self.counts.queued += fresh;
+        self.metrics.written.increment(progress.bytes as u64);
+        let outcome = if progress.drained { Delivery::Sent } else { Delivery::Queued };
+        self.metrics.deliveries(outcome, u64::from(progress.fresh));
+        if !progress.drained {
             self.await_room(key, progress.bytes > 0);
         }
         if done {

@@ -179,7 +179,6 @@ impl Shard {
         while let Some(read_at) = self.dirty.next_done() {
             self.metrics.fan_out.record(read_at.elapsed().as_secs_f64());
         }
-        self.counts.fold(&self.metrics);
     }
 
     /// Hears what is new of the sockets.
