@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use domain::{
-    Alert, Announced, AnnouncementId, Audience, Change, ChangeId, ChangeKind, Lane, LocalizedText,
-    MessageType, NotificationId, Timestamp, UserId,
+    Alert, AnnouncementId, Audience, Change, ChangeId, ChangeKind, Lane, LocalizedText, MessageType,
+    NotificationId, Timestamp, UserId,
 };
 use store::announcements::{self, Announcement, NewAnnouncement, Phase};
 use store::{StoreError, Tx};
 
 use crate::app::App;
+use crate::ops::author::Author;
 
 /// What is to be announced, checked.
 #[derive(Debug, Clone)]
@@ -172,34 +173,15 @@ fn needs_second_person(app: &App, draft: &Draft) -> bool {
         && matches!(draft.alert.message_type, MessageType::Alert | MessageType::Update)
 }
 
-/// The change that sends an announcement out. A drill goes to the staff alone, and is marked.
+/// The change that sends an announcement out.
 async fn released(tx: &mut Tx, made: &Announcement) -> Result<ChangeKind, StoreError> {
     let said = &made.said;
     let earlier = match said.alert.references {
         Some(id) => announcements::lock(tx, id).await?,
         None => None,
     };
-    Ok(ChangeKind::Announcement(Announced {
-        announcement_id: made.id,
-        notification_id: said.notification_id,
-        lane: said.lane,
-        title: said.alert.marked(&said.title),
-        body: said.alert.marked(&said.body),
-        audience: told(said),
-        expires_at: said.expires_at,
-        alert: Some(said.alert.clone()),
-        thread_id: Some(said.thread_id),
-        replaces: earlier.map(|earlier| earlier.said.notification_id),
-    }))
-}
-
-/// Who is told: in a drill the staff alone, whomever it would be for.
-fn told(said: &NewAnnouncement) -> Audience {
-    match &said.audience {
-        reached @ Audience::Reached { .. } => reached.clone(),
-        _ if said.alert.drill => Audience::Staff,
-        audience => audience.clone(),
-    }
+    let replaces = earlier.map(|earlier| earlier.said.notification_id);
+    Ok(ChangeKind::Announcement(said.announced(made.id, replaces)))
 }
 
 /// Confirms an announcement as a second person: now it goes out.
@@ -228,8 +210,8 @@ pub(crate) async fn confirm(
     announcement.confirmed = Some((by, now));
     announcement.version += 1;
     let kind = released(tx, &announcement).await?;
-    let change = Change { id: ChangeId::at(now, rand::random()), at: now, actor: Some(by), mutation, kind };
-    store::outbox::append(tx, &change).await?;
+    let author = Author { actor: Some(by), mutation };
+    store::outbox::append(tx, &author.change(now, kind)).await?;
     Ok(announcement)
 }
 
@@ -259,10 +241,10 @@ pub(crate) async fn cancel(
     let kind = ChangeKind::AnnouncementCancelled {
         announcement_id: id,
         notification_id: announcement.said.notification_id,
-        audience: told(&announcement.said),
+        audience: announcement.said.told(),
     };
-    let change = Change { id: ChangeId::at(now, rand::random()), at: now, actor: Some(by), mutation, kind };
-    store::outbox::append(tx, &change).await?;
+    let author = Author { actor: Some(by), mutation };
+    store::outbox::append(tx, &author.change(now, kind)).await?;
     Ok(announcement)
 }
 

@@ -1,6 +1,8 @@
 //! Announcements: what organizers say to an audience. Whom it reached is in `notifications`.
 
-use domain::{Alert, AnnouncementId, Audience, Lane, LocalizedText, NotificationId, Timestamp, UserId};
+use domain::{
+    Alert, Announced, AnnouncementId, Audience, Lane, LocalizedText, NotificationId, Timestamp, UserId,
+};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use crate::sql::{at_null, get, get_at, get_at_null, get_json, get_word, json_text, statement};
@@ -33,6 +35,33 @@ pub struct NewAnnouncement {
     pub thread_id: NotificationId,
     /// Until when a second person has to confirm it; `None`: it needs none.
     pub confirm_before: Option<Timestamp>,
+}
+
+impl NewAnnouncement {
+    /// Who is told: in a drill the staff alone, whomever it would be for.
+    pub fn told(&self) -> Audience {
+        match &self.audience {
+            reached @ Audience::Reached { .. } => reached.clone(),
+            _ if self.alert.drill => Audience::Staff,
+            audience => audience.clone(),
+        }
+    }
+
+    /// What sends it out as the announcement with `id`, in the place of `replaces`. A drill is marked.
+    pub fn announced(&self, id: AnnouncementId, replaces: Option<NotificationId>) -> Announced {
+        Announced {
+            announcement_id: id,
+            notification_id: self.notification_id,
+            lane: self.lane,
+            title: self.alert.marked(&self.title),
+            body: self.alert.marked(&self.body),
+            audience: self.told(),
+            expires_at: self.expires_at,
+            alert: Some(self.alert.clone()),
+            thread_id: Some(self.thread_id),
+            replaces,
+        }
+    }
 }
 
 /// An announcement.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Alert, Announced, Change, ChangeId, ChangeKind, NotificationId, Timestamp};
+use domain::{Alert, Change, ChangeId, ChangeKind, NotificationId, Timestamp};
 use store::announcements::{self, NewAnnouncement};
 use store::schedules::{self, Schedule};
 use store::{StoreError, Tx, outbox};
@@ -56,19 +56,7 @@ async fn announce(
         confirm_before: None,
     };
     let announcement_id = announcements::insert(tx, &said, now).await?;
-    let announced = Announced {
-        announcement_id,
-        notification_id,
-        lane: said.lane,
-        title: said.title,
-        body: said.body,
-        audience: said.audience,
-        expires_at: said.expires_at,
-        alert: Some(said.alert),
-        thread_id: Some(notification_id),
-        replaces: None,
-    };
-    let kind = ChangeKind::Announcement(announced);
+    let kind = ChangeKind::Announcement(said.announced(announcement_id, None));
     outbox::append(
         tx,
         &Change { id: change_id, at: now, actor: Some(schedule.created_by), mutation: None, kind },
