@@ -7,7 +7,6 @@ mod check;
 mod script;
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acceptor::{Acceptor, Connections};
 use crate::ca::Ca;
 use crate::clock::WallClock;
+use crate::step::Step;
 
 use check::{Account, Refusal, Session, Verified};
 pub use script::Script;
@@ -127,13 +127,6 @@ struct Link {
     proven: AtomicBool,
     open: AtomicUsize,
     cut: CancellationToken,
-}
-
-/// What to do after the checks and the script.
-enum Step {
-    Answer(Response<Full<Bytes>>),
-    Hang,
-    Reset,
 }
 
 /// A new signing key as Apple hands it out: the text of a `.p8` file.
@@ -381,13 +374,7 @@ async fn serve(state: Arc<State>, tls: TlsAcceptor, stream: TcpStream, number: u
     let streams_max = state.options.streams_max;
     let service = service_fn(move |request| {
         let (state, link) = (Arc::clone(&state), Arc::clone(&link));
-        async move {
-            match state.answer(&link, request).await {
-                Step::Answer(response) => Ok::<_, std::io::Error>(response),
-                Step::Hang => match std::future::pending::<Infallible>().await {},
-                Step::Reset => Err(std::io::Error::other("reset by script")),
-            }
-        }
+        async move { state.answer(&link, request).await.taken().await }
     });
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

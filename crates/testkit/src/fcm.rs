@@ -7,7 +7,6 @@ mod check;
 mod oauth;
 
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,8 +17,6 @@ use domain::Clock;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -28,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::acceptor::{Acceptor, Connections};
 use crate::ca::Ca;
 use crate::clock::WallClock;
+use crate::step::{self, Step};
 
 /// Bytes of a request that are read at all.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -115,12 +113,6 @@ struct Inner {
     scripts: HashMap<String, VecDeque<Script>>,
     received: Vec<ReceivedMessage>,
     accepted: usize,
-}
-
-enum Step {
-    Answer(Response<Full<Bytes>>),
-    Hang,
-    Reset,
 }
 
 impl Fcm {
@@ -362,20 +354,9 @@ fn json_answer(status: u16, body: &Value) -> Response<Full<Bytes>> {
 }
 
 async fn serve(state: Arc<State>, tls: TlsAcceptor, stream: TcpStream, number: usize) -> anyhow::Result<()> {
-    let token_uri = format!("https://{}/token", stream.local_addr()?);
-    let stream = tls.accept(stream).await?;
-    let service = service_fn(move |request| {
-        let (state, token_uri) = (Arc::clone(&state), token_uri.clone());
-        async move {
-            match state.answer(number, &token_uri, request).await {
-                Step::Answer(response) => Ok::<_, std::io::Error>(response),
-                Step::Hang => match std::future::pending::<Infallible>().await {},
-                Step::Reset => Err(std::io::Error::other("reset by script")),
-            }
-        }
-    });
-    hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .map_err(|cause| anyhow::anyhow!(cause))
+    step::serve(tls, stream, move |origin, request| {
+        let state = Arc::clone(&state);
+        async move { state.answer(number, &format!("{origin}/token"), request).await }
+    })
+    .await
 }

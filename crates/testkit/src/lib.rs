@@ -11,6 +11,7 @@ pub mod proxy;
 pub mod redis;
 pub mod smtp;
 pub mod standins;
+mod step;
 pub mod webpush;
 
 pub use acceptor::Connections;

@@ -7,7 +7,6 @@
 mod check;
 
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,8 +18,6 @@ use domain::Clock;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use p256::elliptic_curve::rand_core::{OsRng, RngCore as _};
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::{EncodePrivateKey as _, LineEnding};
@@ -32,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::acceptor::{Acceptor, Connections};
 use crate::ca::Ca;
 use crate::clock::WallClock;
+use crate::step::{self, Step};
 
 /// Bytes of a request that are read at all.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -121,12 +119,6 @@ struct Browser {
     secret: [u8; 16],
     /// With whose key it subscribed.
     application_key: String,
-}
-
-enum Step {
-    Answer(Response<Full<Bytes>>),
-    Hang,
-    Reset,
 }
 
 impl Webpush {
@@ -354,20 +346,9 @@ fn answer(status: u16, body: &'static str, retry_after: Option<u32>) -> Response
 }
 
 async fn serve(state: Arc<State>, tls: TlsAcceptor, stream: TcpStream, number: usize) -> anyhow::Result<()> {
-    let origin = format!("https://{}", stream.local_addr()?);
-    let stream = tls.accept(stream).await?;
-    let service = service_fn(move |request| {
-        let (state, origin) = (Arc::clone(&state), origin.clone());
-        async move {
-            match state.answer(number, &origin, request).await {
-                Step::Answer(response) => Ok::<_, std::io::Error>(response),
-                Step::Hang => match std::future::pending::<Infallible>().await {},
-                Step::Reset => Err(std::io::Error::other("reset by script")),
-            }
-        }
-    });
-    hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .map_err(|cause| anyhow::anyhow!(cause))
+    step::serve(tls, stream, move |origin, request| {
+        let state = Arc::clone(&state);
+        async move { state.answer(number, &origin, request).await }
+    })
+    .await
 }
