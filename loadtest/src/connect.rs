@@ -17,7 +17,6 @@ use crate::machine::now_ns;
 use crate::process::{Memory, Usage};
 use crate::report::Report;
 use crate::scenario::{Entrant, Floors, Started};
-use crate::stand::Stand;
 use crate::target::{Elsewhere, Target};
 
 /// Tokens that are checked to find out what that costs.
@@ -87,15 +86,10 @@ pub(crate) struct Checks {
 /// When a server does not come up or a client does not get in.
 pub(crate) async fn run(plan: &Plan) -> Result<Report> {
     let cores = plan.cores.clone().settle()?;
-    let mut entrants = Vec::new();
-    if let Some(target) = plan.elsewhere.target().await? {
-        entrants.push(Entrant::Running(target));
-    } else {
-        if plan.own.floor != Some(Floors::None) {
-            entrants.push(Entrant::Floor { coalesce: false });
-        }
-        entrants.push(Entrant::Munadi(plan.own.setup(plan.elsewhere.dialect, plan.elsewhere.publish)?));
-    }
+    // one form of the floor is enough: nothing is published
+    let floored = plan.own.floor != Some(Floors::None);
+    let floors = if floored { Floors::Single } else { Floors::None };
+    let entrants = plan.own.entrants(&plan.elsewhere, floors).await?;
     let mut report = Report::new("connect");
     let mut all = Vec::new();
     for entrant in entrants {
@@ -112,7 +106,8 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report> {
         all.push(rounds);
     }
     report.figure("check_of_a_token", checks()?);
-    report.equal("clients that are not in", 0, 0);
+    let least = all.iter().flatten().map(|one| one.clients).min().unwrap_or(0);
+    report.equal("clients that are not in", plan.clients.saturating_sub(least), 0);
     report.detail(all);
     Ok(report)
 }
@@ -122,17 +117,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report> {
 /// # Errors
 /// When one does not get in.
 pub(crate) async fn enter(entrant: &Entrant, roll: &Roll, cores: &Cores) -> Result<Entered> {
-    match entrant {
-        Entrant::Running(target) => enter_at(target, roll, cores).await,
-        Entrant::Floor { coalesce } => {
-            let stand = Stand::floor(*coalesce, cores).await?;
-            enter_at(&stand.target, roll, cores).await
-        }
-        Entrant::Munadi(setup) => {
-            let stand = Stand::munadi(setup, cores).await?;
-            enter_at(&stand.target, roll, cores).await
-        }
-    }
+    entrant.measured(cores, async |target| enter_at(target, roll, cores).await).await
 }
 
 async fn enter_at(target: &Target, roll: &Roll, cores: &Cores) -> Result<Entered> {
@@ -147,7 +132,7 @@ async fn enter_at(target: &Target, roll: &Roll, cores: &Cores) -> Result<Entered
     let generator = Duration::from_micros(crew.ask(Ask::Status).await?.cpu_us);
     let entered = Entered {
         server: target.name.clone(),
-        clients: roll.clients,
+        clients: status.live,
         usage,
         us_each: usage.total.as_secs_f64() * 1e6 / f64::from(roll.clients),
         per_second: f64::from(roll.clients) / took_s.max(0.001),

@@ -13,7 +13,6 @@ use crate::load;
 use crate::process::{Memory, Usage};
 use crate::report::Report;
 use crate::scenario::{Entrant, Floors, Started};
-use crate::stand::Stand;
 use crate::target::{Elsewhere, Target};
 
 /// Until what starting or connecting has left behind is put away.
@@ -71,15 +70,10 @@ pub(crate) struct Idle {
 /// When the server does not come up or a client does not get in.
 pub(crate) async fn run(plan: &Plan) -> Result<Report> {
     let cores = plan.cores.clone().settle()?;
-    let mut entrants = Vec::new();
-    if let Some(target) = plan.elsewhere.target().await? {
-        entrants.push(Entrant::Running(target));
-    } else {
-        if plan.own.floor.is_some_and(|floor| floor != Floors::None) {
-            entrants.push(Entrant::Floor { coalesce: false });
-        }
-        entrants.push(Entrant::Munadi(plan.own.setup(plan.elsewhere.dialect, plan.elsewhere.publish)?));
-    }
+    // one form of the floor is enough: nothing is published
+    let floored = plan.own.floor.is_some_and(|floor| floor != Floors::None);
+    let floors = if floored { Floors::Single } else { Floors::None };
+    let entrants = plan.own.entrants(&plan.elsewhere, floors).await?;
     let mut report = Report::new("idle");
     let mut all = Vec::new();
     let span = Duration::from_secs_f64(plan.seconds);
@@ -91,7 +85,8 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report> {
         report.figure(&format!("{name}: cpu_percent"), idle.cpu_percent);
         all.push(idle);
     }
-    report.equal("clients that are not in", 0, 0);
+    let least = all.iter().map(|one| one.clients).min().unwrap_or(0);
+    report.equal("clients that are not in", plan.clients.saturating_sub(least), 0);
     report.detail(all);
     Ok(report)
 }
@@ -115,17 +110,7 @@ pub(crate) async fn rest(
         in_flight: 128,
         stalled: 0,
     };
-    match entrant {
-        Entrant::Running(target) => rest_at(target, &roll, span, cores).await,
-        Entrant::Floor { coalesce } => {
-            let stand = Stand::floor(*coalesce, cores).await?;
-            rest_at(&stand.target, &roll, span, cores).await
-        }
-        Entrant::Munadi(setup) => {
-            let stand = Stand::munadi(setup, cores).await?;
-            rest_at(&stand.target, &roll, span, cores).await
-        }
-    }
+    entrant.measured(cores, async |target| rest_at(target, &roll, span, cores).await).await
 }
 
 async fn rest_at(target: &Target, roll: &Roll, span: Duration, cores: &Cores) -> Result<Idle> {
@@ -143,7 +128,7 @@ async fn rest_at(target: &Target, roll: &Roll, span: Duration, cores: &Cores) ->
     let idle = Idle {
         server: target.name.clone(),
         wire: target.wire,
-        clients: roll.clients,
+        clients: still_there.live,
         topics_each: roll.topics_each,
         memory,
         bytes_each: memory.anonymous / u64::from(roll.clients),

@@ -15,7 +15,7 @@ use crate::load::{self, Load, Measured};
 use crate::report::Report;
 use crate::spawn::binary;
 use crate::stand::{Setup, Stand};
-use crate::target::{Elsewhere, WayKind};
+use crate::target::{Elsewhere, Target, WayKind};
 
 /// Which load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +128,26 @@ pub(crate) enum Entrant {
     /// A Munadi.
     Munadi(Setup),
     /// A server that runs already.
-    Running(crate::target::Target),
+    Running(Target),
+}
+
+impl Entrant {
+    /// What `measure` finds at it. It is started for that, unless it runs already.
+    ///
+    /// # Errors
+    /// When it does not come up, and as `measure`.
+    pub(crate) async fn measured<T>(
+        &self,
+        cores: &Cores,
+        measure: impl AsyncFnOnce(&Target) -> Result<T>,
+    ) -> Result<T> {
+        let stand = match self {
+            Self::Running(target) => return measure(target).await,
+            Self::Floor { coalesce } => Stand::floor(*coalesce, cores).await?,
+            Self::Munadi(setup) => Stand::munadi(setup, cores).await?,
+        };
+        measure(&stand.target).await
+    }
 }
 
 /// Measures each entrant in turn, `rounds` times; gives the measurements of each in their order.
@@ -144,17 +163,8 @@ pub(crate) async fn compete(
     let mut all = vec![Vec::new(); entrants.len()];
     for round in 0..rounds {
         for (entrant, found) in entrants.iter().zip(&mut all) {
-            let measured = match entrant {
-                Entrant::Running(target) => load::run(target, load, cores).await?,
-                Entrant::Floor { coalesce } => {
-                    let stand = Stand::floor(*coalesce, cores).await?;
-                    load::run(&stand.target, load, cores).await?
-                }
-                Entrant::Munadi(setup) => {
-                    let stand = Stand::munadi(setup, cores).await?;
-                    load::run(&stand.target, load, cores).await?
-                }
-            };
+            let measured =
+                entrant.measured(cores, async |target| load::run(target, load, cores).await).await?;
             eprintln!(
                 "  round {} of {rounds}, {}: {:.3} us of CPU a delivery, {:.0} deliveries a second, p99 {:.2} ms",
                 round + 1,
@@ -183,10 +193,8 @@ pub(crate) fn median(measured: &[Measured]) -> Option<&Measured> {
 pub(crate) async fn run(kind: Kind, plan: &Plan) -> Result<Report> {
     let cores = plan.cores.clone().settle()?;
     let load = plan.load(kind);
-    let entrants = match plan.elsewhere.target().await? {
-        Some(target) => vec![Entrant::Running(target)],
-        None => plan.entrants(kind)?,
-    };
+    let floors = plan.own.floor.unwrap_or(if kind == Kind::Topics { Floors::Single } else { Floors::Both });
+    let entrants = plan.own.entrants(&plan.elsewhere, floors).await?;
     let all = compete(&entrants, &load, plan.rounds, &cores).await?;
     let mut report = Report::new(kind.name());
     describe(&mut report, &load, &all);
@@ -234,10 +242,17 @@ impl Plan {
             lines: self.lines,
         }
     }
+}
 
-    fn entrants(&self, kind: Kind) -> Result<Vec<Entrant>> {
-        let floors =
-            self.own.floor.unwrap_or(if kind == Kind::Topics { Floors::Single } else { Floors::Both });
+impl Started {
+    /// Who takes part: the server that runs `elsewhere`, alone, or else `floors` and a Munadi.
+    ///
+    /// # Errors
+    /// When one of them cannot be found.
+    pub(crate) async fn entrants(&self, elsewhere: &Elsewhere, floors: Floors) -> Result<Vec<Entrant>> {
+        if let Some(target) = elsewhere.target().await? {
+            return Ok(vec![Entrant::Running(target)]);
+        }
         let mut entrants = Vec::new();
         if matches!(floors, Floors::Single | Floors::Both) {
             entrants.push(Entrant::Floor { coalesce: false });
@@ -245,12 +260,10 @@ impl Plan {
         if matches!(floors, Floors::Coalescing | Floors::Both) {
             entrants.push(Entrant::Floor { coalesce: true });
         }
-        entrants.push(Entrant::Munadi(self.own.setup(self.elsewhere.dialect, self.elsewhere.publish)?));
+        entrants.push(Entrant::Munadi(self.setup(elsewhere.dialect, elsewhere.publish)?));
         Ok(entrants)
     }
-}
 
-impl Started {
     /// The Munadi that is asked for.
     ///
     /// # Errors
