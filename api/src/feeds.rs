@@ -127,17 +127,15 @@ impl Document {
         let tags =
             request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).and_then(Tags::parse);
         let seen = tags.is_some_and(|tags| tags.have(&etag));
-        let mut response =
-            if seen { StatusCode::NOT_MODIFIED.into_response() } else { self.bytes.into_response() };
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.format.media_type()));
+        let mut response = if seen {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            ([(header::CONTENT_TYPE, self.format.media_type())], self.bytes).into_response()
+        };
         for (name, value) in [(header::ETAG, &etag), (header::CACHE_CONTROL, &self.cache)] {
             if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
+                response.headers_mut().insert(name, value);
             }
-        }
-        if seen {
-            headers.remove(header::CONTENT_TYPE);
         }
         response
     }

@@ -17,7 +17,6 @@ use crate::app::App;
 use crate::code::Code;
 use crate::error::ApiError;
 use crate::limits::{Class, Key, Standing as Quota};
-
 use crate::metrics as names;
 use crate::standing::Standing;
 
